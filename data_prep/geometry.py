@@ -1,0 +1,71 @@
+"""Where voxels are. The project's conventions, stated once:
+
+- `index_ijk`: i counts columns (along a row, ImageOrientationPatient's first triplet), j counts rows (second triplet),
+  k counts slices along the normal. Arrays are indexed [i, j, k]; integers are voxel centres.
+- `points_mm` are in DICOM's patient frame, LPS: +x left, +y posterior, +z superior (PS3.3 C.7.6.2.1.1).
+- NIfTI wants RAS: `affine_ras` = diag(-1, -1, 1, 1) @ `affine_lps`.
+- The normal is row direction x column direction; slices ascend along it, so a grid is never mirrored.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import GeometryError
+
+Array = NDArray[np.float64]
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular voxel grid.
+
+    shape_ijk: number of columns, rows, slices. affine_lps: (4, 4) float64, index_ijk -> points_mm in LPS.
+    """
+
+    shape_ijk: tuple[int, int, int]
+    affine_lps: Array
+
+    @property
+    def affine_ras(self) -> Array:
+        """(4, 4) float64, index_ijk -> mm in RAS, as NIfTI stores it."""
+        return LPS_TO_RAS @ self.affine_lps
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbours along i, j, k."""
+        di, dj, dk = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
+        return float(di), float(dj), float(dk)
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
+
+    def points_mm(self, index_ijk: ArrayLike) -> Array:
+        """(..., 3) index -> (..., 3) mm in LPS."""
+        return np.asarray(index_ijk, float) @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3]
+
+    def index_ijk(self, points_mm: ArrayLike) -> Array:
+        """(..., 3) mm in LPS -> (..., 3) continuous index."""
+        return (np.asarray(points_mm, float) - self.affine_lps[:3, 3]) @ np.linalg.inv(self.affine_lps[:3, :3]).T
+
+
+def slice_normal(orientation: ArrayLike) -> Array:
+    """Unit normal (LPS) of ImageOrientationPatient's six cosines.
+
+    Raises GeometryError unless both triplets have unit length and are perpendicular to each other within 1e-3.
+    """
+    cosines = np.asarray(orientation, float)
+    if cosines.shape != (6,) or not np.isfinite(cosines).all():
+        raise GeometryError(f"ImageOrientationPatient (0020,0037) must hold 6 finite numbers, got {cosines.tolist()}")
+    row, column = cosines[:3], cosines[3:]
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(row @ column)) > 1e-3:
+        raise GeometryError(
+            "ImageOrientationPatient (0020,0037) must hold two perpendicular unit vectors, "
+            f"got {cosines.tolist()} (lengths {lengths[0]:.4f}, {lengths[1]:.4f}, dot product {row @ column:.4f})"
+        )
+    normal = np.cross(row, column)
+    return normal / np.linalg.norm(normal)

@@ -1,0 +1,1 @@
+"""lungseg-monai: lungs and lung tumours out of chest images, on MONAI."""
