@@ -1,0 +1,47 @@
+"""Everything that lungseg_monai raises on purpose, drawn once.
+
+LungsegError            anything below; never raised itself
+├── UsageError          the request makes no sense (exit code 2)
+├── NothingToDoError    no usable input at all (exit code 3)
+├── ConfigError         a setting, or a path in it, can't be right
+├── DatasetError        dataset.json, datalist.json or predictions.json is missing, damaged, or contradicts the files
+├── CheckpointError     a checkpoint is missing, damaged, or of another network
+├── EvaluationError     one prediction can't be compared with its reference
+└── ReportError         a run's files can't be read
+
+Files that can't be written raise data_prep's OutputError.
+Each message says what is wrong, what came, what was wanted, and what to do next.
+No message carries a patient's name, birth date or other identifying value.
+"""
+
+
+class LungsegError(Exception):
+    """Base of all errors of lungseg_monai."""
+
+
+class UsageError(LungsegError):
+    """The request makes no sense."""
+
+
+class NothingToDoError(LungsegError):
+    """There is no usable input at all."""
+
+
+class ConfigError(LungsegError):
+    """A setting, or a path in it, can't be right."""
+
+
+class DatasetError(LungsegError):
+    """dataset.json, datalist.json or predictions.json is missing, damaged, or contradicts the files."""
+
+
+class CheckpointError(LungsegError):
+    """A checkpoint is missing, damaged, or of another network."""
+
+
+class EvaluationError(LungsegError):
+    """One prediction can't be compared with its reference."""
+
+
+class ReportError(LungsegError):
+    """A run's files can't be read."""
