@@ -1,4 +1,4 @@
-"""A tiny PREPARED folder (docs/reference/files.md), made without data_prep's converter: off-centre, anisotropic, oblique."""
+"""A tiny PREPARED folder (docs/reference/files.md) without DICOM: off-centre, anisotropic, oblique, shapes differ."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,9 @@ def make_prepared(
     random = np.random.default_rng(seed)
     cases = [_write_case(folder, number, (shape[0] + number, shape[1] + 2 * number, shape[2] + number), random)
              for number in range(patients)]  # fmt: skip
-    (folder / "dataset.json").write_text(json.dumps(_dataset(cases), indent=1))
+    (folder / "dataset.json").write_text(
+        json.dumps({"schema_version": "1.0", "created_by": {}, "cases": cases, "refused": []}, indent=1)
+    )
     if split_sections is None:
         tests = max(1, patients // 3)
         split_sections = {"training": range(patients - tests), "test": range(patients - tests, patients)}
