@@ -1,0 +1,222 @@
+"""Who trains and who tests: dataset.json -> datalist.json, by patient (Gao section 2.3.2 splits 2:1)."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from data_prep.dataset import read_dataset
+from data_prep.errors import DatasetError, UsageError
+from data_prep.nifti import atomic_file
+
+SECTIONS = ("training", "validation", "test")
+WITHIN_PATIENT_WARNING = (
+    "Split within one patient: training and test slices come from the same person, "
+    "so these scores say nothing about other patients."
+)
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How to split.
+
+    ratio: training to test, in patients (1:0 keeps none for testing). validation: share of the training patients
+    that validates. folds: spread the training patients over so many folds instead. gap_mm: distance left out between
+    blocks of one patient's slices (within_patient only).
+    """
+
+    ratio: tuple[float, float] = (2, 1)
+    validation: float = 0.0
+    folds: int | None = None
+    seed: int = 0
+    within_patient: bool = False
+    gap_mm: float = 10.0
+
+    def __post_init__(self) -> None:
+        train, test = self.ratio
+        if not train > 0 or not test >= 0:
+            raise UsageError(f"--ratio must be TRAIN:TEST with TRAIN above 0 and TEST at least 0, got {train}:{test}")
+        if not 0 <= self.validation < 1:
+            raise UsageError(f"--val is a share of the training patients from 0 up to 1, got {self.validation}")
+        if self.folds is not None and self.folds < 2:
+            raise UsageError(f"--folds must be 2 or more, got {self.folds}")
+        if self.folds and self.validation:
+            raise UsageError("--folds and --val exclude each other: each fold validates in its turn")
+        if self.folds and self.within_patient:
+            raise UsageError("--folds needs several patients; it can't be used with --within-patient")
+        if not self.gap_mm >= 0:
+            raise UsageError(f"--gap-mm must be 0 or more, got {self.gap_mm}")
+
+
+def write_split(dataset_path: Path, options: SplitOptions) -> dict[str, Any]:
+    """Split dataset.json (or the one in this folder) and write datalist.json beside it; returns what was written.
+
+    Raises DatasetError (unreadable, or no labelled case), UsageError (too few patients), OutputError.
+    """
+    if dataset_path.is_dir():
+        dataset_path /= "dataset.json"
+    datalist = split(read_dataset(dataset_path), options)
+    with atomic_file(dataset_path.parent / "datalist.json") as stream:
+        stream.write(json.dumps(datalist, indent=2, ensure_ascii=False).encode() + b"\n")
+    return datalist
+
+
+def split(dataset: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
+    """dataset.json's content -> datalist.json's content. The same cases and seed give the same lists, in any order."""
+    cases = sorted((case for case in dataset["cases"] if labelled_rois(case)), key=lambda case: case["id"])
+    left_out = [
+        {"case_id": case["id"], "reason": "no ROI with a known label"}
+        for case in dataset["cases"]
+        if not labelled_rois(case)
+    ]
+    if not cases:
+        raise DatasetError(
+            "no case in dataset.json has a mask with a known label, so there is nothing to train on. "
+            "See `label` and `reason` of its ROIs."
+        )
+    lists = split_slices(cases, options) if options.within_patient else split_patients(cases, options)
+    description: dict[str, Any] = {
+        "by": "slice" if options.within_patient else "patient",
+        "seed": options.seed,
+        "ratio": list(options.ratio),
+        "folds": options.folds,
+    }
+    if options.within_patient:
+        description |= {"gap_mm": options.gap_mm, "warning": WITHIN_PATIENT_WARNING}
+    return {
+        "schema_version": "1.0",
+        "dataset": "dataset.json",
+        "split": description,
+        **lists,
+        "left_out": left_out,
+        "options": asdict(options),
+    }
+
+
+def split_patients(cases: Sequence[dict[str, Any]], options: SplitOptions) -> dict[str, list[dict[str, Any]]]:
+    """Whole patients to one list each. Raises UsageError when there are too few of them."""
+    patients = sorted({case["patient_id"] for case in cases})
+    random.Random(options.seed).shuffle(patients)
+    n_test = test_count(len(patients), options.ratio)
+    test, training = patients[:n_test], patients[n_test:]
+    n_validation = max(1, round(options.validation * len(training))) if options.validation else 0
+    if len(training) - n_validation < 1 or len(training) < (options.folds or 1):
+        raise UsageError(too_few(len(patients), options))
+    validation, training = training[:n_validation], training[n_validation:]
+
+    section_of = dict.fromkeys(test, "test") | dict.fromkeys(validation, "validation")
+    fold_of = {patient: index % options.folds for index, patient in enumerate(training)} if options.folds else {}
+    lists: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+    for case in cases:
+        entry = datalist_entry(case)
+        if case["patient_id"] in fold_of:
+            entry["fold"] = fold_of[case["patient_id"]]
+        lists[section_of.get(case["patient_id"], "training")].append(entry)
+    return lists
+
+
+def test_count(patients: int, ratio: tuple[float, float]) -> int:
+    """How many of so many patients test: the ratio rounded, at least one where the ratio asks for any."""
+    train, test = ratio
+    return max(1, round(patients * test / (train + test))) if test else 0
+
+
+test_count.__test__ = False  # type: ignore[attr-defined]  # a name that pytest would collect
+
+
+def too_few(patients: int, options: SplitOptions) -> str:
+    """The message for a cohort that is too small for its split."""
+    message = f"{patients} patient{'s' * (patients != 1)} can't be split {options.ratio[0]:g}:{options.ratio[1]:g}"
+    if options.validation:
+        message += f" with {options.validation:g} of the training patients for validation"
+    if options.folds:
+        message += f" with {options.folds} folds"
+    advice = "use --within-patient (its scores say nothing about others)" if patients == 1 else "add patients"
+    return f"{message}: a patient is never on two sides. To go on, {advice}."
+
+
+def split_slices(cases: Sequence[dict[str, Any]], options: SplitOptions) -> dict[str, list[dict[str, Any]]]:
+    """One patient's slices in contiguous blocks with gaps. Raises UsageError for several patients or too few slices."""
+    patients = {case["patient_id"] for case in cases}
+    if len(patients) > 1:
+        raise UsageError(
+            f"--within-patient is for a single patient, this dataset has {len(patients)}: "
+            "leave it out to split by patient"
+        )
+    train, test = options.ratio
+    weights = {
+        "training": train * (1 - options.validation),
+        "validation": train * options.validation,
+        "test": test,
+    }
+    wanted = {section: weight for section, weight in weights.items() if weight > 0}
+    lists: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+    for case in cases:
+        gap = ceil(options.gap_mm / case["spacing_mm"][2])
+        for section, ranges in slice_blocks(case["shape"][2], wanted, gap).items():
+            lists[section].append(datalist_entry(case) | {"slices": [list(block) for block in ranges]})
+    return lists
+
+
+def slice_blocks(slices: int, weights: dict[str, float], gap: int) -> dict[str, list[tuple[int, int]]]:
+    """Ranges [start, stop) of each section: the sections in turn, up to three times over, `gap` slices between blocks.
+
+    Three rounds let every section see top, middle and bottom of the chest; short volumes get fewer.
+    Raises UsageError when the gaps leave no slice for some section.
+    """
+    for rounds in (3, 2, 1):
+        order = list(weights) * rounds
+        usable = slices - gap * (len(order) - 1)
+        sizes = [int(usable * weights[section] / sum(weights.values()) / rounds) for section in order]
+        if usable > 0 and min(sizes) >= max(gap, 1):
+            break
+    else:
+        raise UsageError(
+            f"{slices} slices are too few for {len(weights)} sections with gaps of {gap} slices: lower --gap-mm"
+        )
+    sizes[0] += usable - sum(sizes)  # what rounding left over
+    blocks: dict[str, list[tuple[int, int]]] = {section: [] for section in weights}
+    start = 0
+    for section, size in zip(order, sizes, strict=True):
+        blocks[section].append((start, start + size))
+        start += size + gap
+    return blocks
+
+
+def labelled_rois(case: dict[str, Any]) -> list[dict[str, Any]]:
+    """The usable ROIs of a case: a file and a known label."""
+    return [roi for roi in case["rois"] if roi["file"] and roi["label"]]
+
+
+def datalist_entry(case: dict[str, Any]) -> dict[str, Any]:
+    """A case as an entry of a MONAI datalist; `label` and `label_names` run in parallel."""
+    rois = labelled_rois(case)
+    return {
+        "case_id": case["id"],
+        "patient_id": case["patient_id"],
+        "image": case["image"],
+        "label": [roi["file"] for roi in rois],
+        "label_names": [roi["label"] for roi in rois],
+    }
+
+
+def summary(datalist: dict[str, Any]) -> str:
+    """A line a list, for people."""
+    lines = []
+    for section in SECTIONS:
+        entries = datalist[section]
+        line = f"{section:<11} {len(entries):>4} cases of {len({e['patient_id'] for e in entries})} patients"
+        if datalist["split"]["by"] == "slice":
+            line += f", {sum(stop - start for e in entries for start, stop in e['slices'])} slices"
+        folds = Counter(entry["fold"] for entry in entries if "fold" in entry)
+        if folds:
+            line += ", in folds of " + ", ".join(str(folds[fold]) for fold in sorted(folds))
+        lines.append(line)
+    lines += [f"left out: {case['case_id']} ({case['reason']})" for case in datalist["left_out"]]
+    if "warning" in datalist["split"]:
+        lines.append(datalist["split"]["warning"])
+    return "\n".join(lines)
