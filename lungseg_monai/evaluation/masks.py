@@ -1,0 +1,107 @@
+"""Masks from files, refused unless they are what they claim: readable, three axes, 0 and 1 only, one grid."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.errors import EvaluationError
+from lungseg_monai.evaluation.metrics import BoolArray
+
+SUFFIXES = (".nii.gz", ".nii")
+AFFINE_TOLERANCE = 1e-3  # of each of the affine's elements
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """voxels: (I, J, K). affine_ras: (4, 4) float64, index -> mm in RAS."""
+
+    path: Path
+    voxels: NDArray
+    affine_ras: NDArray[np.float64]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        i, j, k = np.linalg.norm(self.affine_ras[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def voxel_mm3(self) -> float:
+        return float(abs(np.linalg.det(self.affine_ras[:3, :3])))
+
+
+def is_mask_file(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def stem(path: Path) -> str:
+    """`P1.nii.gz` -> `P1`."""
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.stem
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a NIfTI file of three axes. Raises EvaluationError: missing, unreadable, or without a usable grid."""
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError, SpatialImage
+
+    if not path.is_file():
+        raise EvaluationError(f"{path} is not there. Write it again, or correct the path.")
+    try:
+        image = nib.load(path)
+        if not isinstance(image, SpatialImage):
+            raise EvaluationError(f"{path} holds a {type(image).__name__}; a NIfTI volume is wanted.")
+        voxels = np.asanyarray(image.dataobj)
+        affine = np.asarray(image.affine, dtype=np.float64)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        raise EvaluationError(f"{path} can't be read as NIfTI ({error}). Write it again.") from error
+    if voxels.ndim != 3:
+        raise EvaluationError(f"{path} has shape {voxels.shape}; three axes are wanted.")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise EvaluationError(f"{path} has an affine that gives its voxels no size: {affine.tolist()}")
+    return Volume(path, voxels, affine)
+
+
+def read_mask(path: Path) -> Volume:
+    """Read a mask; `voxels` are bool. Raises EvaluationError as `read_volume`, and for values other than 0 and 1."""
+    volume = read_volume(path)
+    mask = volume.voxels != 0
+    if not np.array_equal(mask, volume.voxels):
+        values = np.unique(volume.voxels)
+        shown = ", ".join(f"{value:g}" for value in values[:5]) + (", …" if len(values) > 5 else "")
+        raise EvaluationError(
+            f"{path} holds the values {shown}; a mask holds 0 and 1 only. Save one file for each label, thresholded."
+        )
+    return Volume(path, mask, volume.affine_ras)
+
+
+def read_union(paths: Sequence[Path]) -> Volume:
+    """The union of masks on one grid. Raises EvaluationError as `read_mask` and `check_same_grid`."""
+    first = read_mask(paths[0])
+    union: BoolArray = first.voxels
+    for path in paths[1:]:
+        other = read_mask(path)
+        check_same_grid(other, first)
+        union |= other.voxels
+    return first
+
+
+def check_same_grid(volume: Volume, wanted: Volume) -> None:
+    """Raise EvaluationError unless both have one shape and one affine (within 1e-3 an element)."""
+    if volume.voxels.shape != wanted.voxels.shape:
+        raise EvaluationError(
+            f"{volume.path} has shape {volume.voxels.shape}, {wanted.path} has {wanted.voxels.shape}. "
+            "Write the prediction on the grid of the original image; scores never resample."
+        )
+    difference = float(np.abs(volume.affine_ras - wanted.affine_ras).max())
+    if difference > AFFINE_TOLERANCE:
+        raise EvaluationError(
+            f"{volume.path} and {wanted.path} have affines that differ by up to {difference:.4g}; "
+            f"{AFFINE_TOLERANCE:g} is allowed. Write the prediction with the original image's affine."
+        )

@@ -1,0 +1,109 @@
+"""What is compared with what: each prediction meets its reference, or is refused by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lungseg_monai.errors import EvaluationError, UsageError
+from lungseg_monai.evaluation.predictions import PredictedCase, Predictions, Ranges
+from lungseg_monai.evaluation.reference import PreparedReference, Reference
+
+WHOLES = {"lungs": ("lung_left", "lung_right")}  # labels that are made of others, where nobody says otherwise
+UNNAMED = "mask"  # the label of <case>.nii.gz against <case>.nii.gz
+Labels = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One mask and the masks whose union it is compared with, in the slices of one section."""
+
+    case_id: str
+    section: str
+    label: str
+    prediction: Path
+    references: tuple[Path, ...]
+    slices: Ranges | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is not scored, and why. section is None where no prediction says it."""
+
+    case_id: str
+    section: str | None
+    label: str | None
+    reason: str
+
+
+@dataclass
+class Matching:
+    pairs: list[Pair] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def parse_labels(texts: Sequence[str]) -> Labels:
+    """`["lungs=lung_left+lung_right", "gtv"]` -> `{"lungs": ("lung_left", "lung_right"), "gtv": ("gtv",)}`.
+
+    Raises UsageError when a name is empty or comes twice.
+    """
+    labels: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        label, equals, union = (part.strip() for part in text.partition("="))
+        parts = tuple(part.strip() for part in union.split("+")) if equals else (label,)
+        if not label or not all(parts):
+            raise UsageError(f"--label must look like lungs=lung_left+lung_right, got {text!r}")
+        if label in labels:
+            raise UsageError(f"--label {label} is there twice: join its parts with +")
+        labels[label] = parts
+    return labels
+
+
+def resolve_labels(asked: Labels, predictions: Predictions, reference: Reference) -> Labels:
+    """label -> the reference's labels it unites: as asked, else by predictions.json, else by the masks' names.
+
+    Raises UsageError where the masks' names don't say what they are.
+    """
+    if asked:
+        return asked
+    if predictions.labels:
+        return predictions.labels
+    names = {name for case in predictions.cases for name in case.files}
+    if None in names and isinstance(reference, PreparedReference):
+        raise UsageError(
+            "the predictions' names don't say what they are: add, e.g., --label lungs=lung_left+lung_right"
+        )
+    return {name or UNNAMED: WHOLES.get(name or UNNAMED, (name or UNNAMED,)) for name in sorted(names, key=str)}
+
+
+def match(predictions: Predictions, reference: Reference, labels: Labels) -> Matching:
+    """Pair every predicted case with its reference, a pair a label.
+
+    Refused: a prediction without reference, a case of predictions.json without its file, and, where no
+    predictions.json says which cases were meant, a reference without prediction.
+    """
+    matching = Matching()
+    for case in predictions.cases:
+        for label, parts in labels.items():
+            try:
+                matching.pairs.append(_pair(case, label, parts, reference, alone=len(labels) == 1))
+            except EvaluationError as error:
+                matching.refused.append(Refusal(case.case_id, case.section, label, str(error)))
+    if not predictions.labels:
+        predicted = {case.case_id for case in predictions.cases}
+        matching.refused += [
+            Refusal(case_id, None, None, f"no prediction: {predictions.folder} has no mask of {case_id}")
+            for case_id in reference.case_ids()
+            if case_id not in predicted
+        ]
+    return matching
+
+
+def _pair(case: PredictedCase, label: str, parts: Sequence[str], reference: Reference, alone: bool) -> Pair:
+    prediction = case.files.get(label)
+    if prediction is None and (alone or label == UNNAMED):
+        prediction = case.files.get(None)
+    if prediction is None:
+        have = ", ".join(str(name) for name in case.files if name) or "none"
+        raise EvaluationError(f"no prediction: {case.case_id} has no mask called {label} (there: {have})")
+    references = tuple(reference.files(case.case_id, label, parts))
+    return Pair(case.case_id, case.section, label, prediction, references, case.slices)

@@ -1,0 +1,120 @@
+"""Which masks were predicted: from predictions.json, or from the names of files."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lungseg_monai.errors import DatasetError, NothingToDoError
+from lungseg_monai.evaluation.masks import is_mask_file, stem
+
+JOURNAL = "predictions.json"
+NO_SECTION = "all"  # the section of predictions that come without a split
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class PredictedCase:
+    """files: label -> mask; the label is None for `<case>.nii.gz`, whose name says only the case.
+
+    slices: [start, stop) ranges of the third axis that count; None for all.
+    """
+
+    case_id: str
+    section: str
+    files: dict[str | None, Path]
+    slices: Ranges | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """labels: label -> the reference's labels it unites, as predictions.json says; empty without one."""
+
+    folder: Path
+    cases: list[PredictedCase]
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    warning: str | None = None
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+
+
+def find_predictions(path: Path) -> Predictions:
+    """Read a predictions folder, a run that holds one, a folder of masks, or a single mask.
+
+    Raises NothingToDoError when there is no mask, DatasetError when predictions.json is damaged.
+    """
+    if not path.exists():
+        raise NothingToDoError(f"{path} is not there: give a folder with masks, or one mask")
+    if path.is_file():
+        if not is_mask_file(path):
+            raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")
+        return Predictions(path.parent, [PredictedCase(stem(path), NO_SECTION, {None: path})])
+    for folder in (path, path / "predictions"):
+        if (folder / JOURNAL).is_file():
+            return _read_journal(folder)
+    files = mask_files(path)
+    if not files:
+        raise NothingToDoError(
+            f"{path} holds neither {JOURNAL} nor masks (<case>/<label>.nii.gz or <case>.nii.gz): run inference first"
+        )
+    return Predictions(path, [PredictedCase(case, NO_SECTION, masks) for case, masks in files.items()])
+
+
+def mask_files(folder: Path) -> dict[str, dict[str | None, Path]]:
+    """case -> name -> file, of `<case>/<name>.nii.gz`, `<case>/masks/<name>.nii.gz` and (name None) `<case>.nii.gz`."""
+    found: dict[str, dict[str | None, Path]] = {}
+    for path in _visible(folder):
+        if path.is_dir():
+            inside = [file for place in (path / "masks", path) if place.is_dir() for file in _visible(place)]
+            masks: dict[str | None, Path] = {stem(file): file for file in inside if is_mask_file(file)}
+            if masks:
+                found.setdefault(path.name, {}).update(masks)
+        elif is_mask_file(path):
+            found.setdefault(stem(path), {})[None] = path
+    return found
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+
+
+def _read_journal(folder: Path) -> Predictions:
+    content = read_json(folder / JOURNAL)
+    try:
+        labels = {str(label): tuple(map(str, parts)) for label, parts in content["labels"].items()}
+        cases = [_case(folder, entry) for entry in content["cases"]]
+        warning = (content.get("split") or {}).get("warning")
+        checkpoint = dict(content.get("checkpoint") or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"{folder / JOURNAL} is damaged ({type(error).__name__}: {error}): run inference again"
+        ) from error
+    seen = Counter((case.case_id, case.section) for case in cases)
+    twice = [f"{case_id} ({section})" for (case_id, section), times in seen.items() if times > 1]
+    if twice:
+        raise DatasetError(
+            f"{folder / JOURNAL} names a case twice in one section: {', '.join(twice)}; remove one entry"
+        )
+    return Predictions(folder, cases, labels, warning, checkpoint)
+
+
+def _case(folder: Path, entry: dict[str, Any]) -> PredictedCase:
+    slices = entry.get("slices")
+    return PredictedCase(
+        case_id=str(entry["case_id"]),
+        section=str(entry.get("section") or NO_SECTION),
+        files={str(label): folder / file for label, file in entry["files"].items()},
+        slices=None if slices is None else tuple((int(start), int(stop)) for start, stop in slices),
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object. Raises DatasetError: missing, unreadable, or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} can't be read ({error}): write it again") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} must hold a JSON object, it holds a {type(content).__name__}: write it again")
+    return content

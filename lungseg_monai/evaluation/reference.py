@@ -1,0 +1,142 @@
+"""The truth to score against: the original label files, never resampled, and how several make one label."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lungseg_monai.errors import DatasetError, EvaluationError, NothingToDoError
+from lungseg_monai.evaluation.masks import is_mask_file, stem
+from lungseg_monai.evaluation.predictions import mask_files, read_json
+
+
+class Reference(Protocol):
+    def case_ids(self) -> list[str]:
+        """Every case that has a reference."""
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+        """The masks whose union is `label`: those called so, else all of `parts`.
+
+        Raises EvaluationError when the case or one of the parts has no mask.
+        """
+
+
+@dataclass(frozen=True)
+class PreparedReference:
+    """A PREPARED folder: ROIs by their label in dataset.json. cases: id -> entry of dataset.json."""
+
+    folder: Path
+    cases: dict[str, dict[str, Any]]
+
+    def case_ids(self) -> list[str]:
+        return list(self.cases)
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+        if case_id not in self.cases:
+            raise EvaluationError(f"no reference: {self.folder / 'dataset.json'} has no case {case_id}")
+        rois: dict[str, list[dict[str, Any]]] = {}
+        for roi in self.cases[case_id].get("rois", []):
+            rois.setdefault(roi.get("label"), []).append(roi)
+        wanted = choose(rois, label, parts)
+        for roi in (roi for name in wanted for roi in rois[name]):
+            if roi.get("status") == "refused" or not roi.get("file"):
+                raise EvaluationError(
+                    f"no whole reference: the ROI {roi.get('name')} ({roi['label']}) was refused by "
+                    f"lungseg-prep: {roi.get('reason')}"
+                )
+        return [self.folder / roi["file"] for name in wanted for roi in rois[name]]
+
+    def image(self, case_id: str) -> Path:
+        """The case's image. Raises EvaluationError when dataset.json names none."""
+        file = self.cases.get(case_id, {}).get("image")
+        if not file:
+            raise EvaluationError(f"{self.folder / 'dataset.json'} has no image of case {case_id}")
+        return self.folder / file
+
+
+@dataclass(frozen=True)
+class FolderReference:
+    """Masks matched by their names. masks: case -> name (None: `<case>.nii.gz`) -> file."""
+
+    folder: Path
+    masks: dict[str, dict[str | None, Path]]
+
+    def case_ids(self) -> list[str]:
+        return list(self.masks)
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+        masks = self.masks.get(case_id)
+        if masks is None:
+            raise EvaluationError(f"no reference: {self.folder} has no mask of {case_id}")
+        if None in masks:
+            return [masks[None]]
+        return [masks[name] for name in choose(masks, label, parts)]
+
+
+@dataclass(frozen=True)
+class FileReference:
+    """One mask for the only prediction there is, whatever both are called."""
+
+    path: Path
+    case_id: str
+
+    def case_ids(self) -> list[str]:
+        return [self.case_id]
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+        if case_id != self.case_id:
+            raise EvaluationError(f"no reference: {self.path} is the reference of {self.case_id}")
+        return [self.path]
+
+
+def find_reference(path: Path, only_case: str | None = None) -> Reference:
+    """Read a PREPARED folder (or its dataset.json), a folder of masks, or a single mask.
+
+    `only_case` is the id of the prediction where there is just one: a single mask is taken for that.
+    Raises NothingToDoError when there is nothing to compare with, DatasetError when dataset.json is damaged.
+    """
+    if not path.exists():
+        raise NothingToDoError(f"{path} is not there: give a prepared folder, a folder with masks, or one mask")
+    if path.name == "dataset.json":
+        return read_prepared(path.parent)
+    if path.is_file():
+        if not is_mask_file(path):
+            raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")
+        return FileReference(path, only_case or stem(path))
+    if (path / "dataset.json").is_file():
+        return read_prepared(path)
+    masks = mask_files(path)
+    if not masks:
+        raise NothingToDoError(
+            f"{path} holds neither dataset.json nor masks (<case>/<label>.nii.gz or <case>.nii.gz) to compare with"
+        )
+    return FolderReference(path, masks)
+
+
+def read_prepared(folder: Path) -> PreparedReference:
+    """dataset.json's cases. Raises DatasetError when it is missing or damaged."""
+    file = folder / "dataset.json"
+    try:
+        cases = {str(case["id"]): case for case in read_json(file)["cases"]}
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{file} is damaged ({type(error).__name__}: {error}): run lungseg-prep again") from error
+    return PreparedReference(folder, cases)
+
+
+def choose(there: Iterable[str | None], label: str, parts: Iterable[str]) -> list[str]:
+    """Which of the names that are there make `label`: itself if it is one of them, else every part.
+
+    Raises EvaluationError when a part is missing: half a lung is no reference for both.
+    """
+    names = set(there)
+    if label in names:
+        return [label]
+    wanted = list(parts)
+    missing = [part for part in wanted if part not in names]
+    if missing or not wanted:
+        have = ", ".join(sorted(name for name in names if name)) or "none"
+        raise EvaluationError(
+            f"no whole reference: no mask of {' or '.join(missing or [label])} (there: {have}). "
+            f"Say with --label what {label} is compared with."
+        )
+    return wanted

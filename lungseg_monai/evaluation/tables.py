@@ -1,0 +1,44 @@
+"""scores.csv, scores_slices.csv and scores.json (docs/reference/files.md), each put in place whole."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.nifti import atomic_file
+from lungseg_monai.evaluation.metrics import OVERLAP_METRICS
+
+CASE_KEYS = ("case_id", "section", "label")
+SLICE_KEYS = (*CASE_KEYS, "slice", "reference_voxels", "predicted_voxels")
+STAMP = ("empty", "warning")  # ends every row, so that no row is read without its policy and its warning
+
+
+def write_scores(scores: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write the three files into `folder`; returns their paths. Raises data_prep's OutputError."""
+    stamp = {name: scores[name] for name in STAMP}
+    content = {
+        "scores.csv": _csv(scores["cases"], (*CASE_KEYS, *scores["metrics"]), stamp),
+        "scores_slices.csv": _csv(scores["slices"], (*SLICE_KEYS, *OVERLAP_METRICS), stamp),
+        "scores.json": json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    for name, text in content.items():
+        with atomic_file(folder / name) as stream:
+            stream.write(text.encode("utf-8"))
+    return [folder / name for name in content]
+
+
+def scores_folder(predictions: Path) -> Path:
+    """Where scores go unless told: into the run that the predictions belong to, else beside the predictions."""
+    folder = predictions.parent if predictions.is_file() else predictions
+    return folder.resolve().parent if (folder.resolve().parent / "run.json").is_file() else folder
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], stamp: Mapping[str, Any]) -> str:
+    """An empty field is a score that was not computed."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, (*columns, *stamp), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**{column: row[column] for column in columns}, **stamp} for row in rows)
+    return text.getvalue()

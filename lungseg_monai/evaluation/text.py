@@ -1,0 +1,92 @@
+"""Scores as people read them in a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lungseg_monai.evaluation.summary import blank_pairs, groups, select
+
+NAMES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "hd95_mm": "HD95, mm",
+    "msd_mm": "mean surface distance, mm",
+    "volume_error_ml": "volume error, ml",
+    "volume_error_percent": "volume error, %",
+}
+WHICH = {"all": "all slices", "with_label": "slices with reference", "without_label": "slices without reference"}
+DECIMALS = {"hd95_mm": 2, "msd_mm": 2, "volume_error_ml": 1, "volume_error_percent": 2}
+STATISTICS = ("mean", "median", "std", "p05")
+POLICIES = {
+    "one": "Two empty masks: Dice and IoU are 1 (--empty one)",
+    "skip": "Two empty masks: Dice and IoU are left out and counted (--empty skip)",
+}
+ALWAYS = (
+    "a false positive on an empty reference: 0, always; "
+    "distances and ratios of something empty: not computed, and counted."
+)
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """scores.json's content -> text: a table a label and section, each with its policy, warning and blank slices."""
+    lines = []
+    for label, section in groups(scores["cases"]):
+        lines += ["", *_section(scores, label, section)]
+    lines += ["", policy(scores["empty"])]
+    if scores["warning"]:
+        lines += ["", f"WARNING: {scores['warning']}"]
+    if scores["refused"]:
+        lines += ["", f"Not scored ({len(scores['refused'])}):"]
+        lines += [f"  {refusal_line(refusal)}" for refusal in scores["refused"]]
+    return "\n".join(lines[1:])
+
+
+def policy(empty: str) -> str:
+    """What the scores make of empty masks, in a sentence."""
+    return f"{POLICIES[empty]}; {ALWAYS}"
+
+
+def number(value: float | None, metric: str) -> str:
+    """Four digits for shares, two for mm; a dash for what was not computed."""
+    return "–" if value is None else f"{value:.{DECIMALS.get(metric, 4)}f}"
+
+
+def blank_sentence(slices: Sequence[Mapping[str, Any]], section: str, empty: str) -> str:
+    """How many slices are blank, and what the prediction made of them: in words, so that no average hides it."""
+    counts = blank_pairs(slices)
+    if not counts["blank_reference"]:
+        first = f"None of {counts['slices']} {section} slices has an empty reference"
+    else:
+        fate = "DSC 1 by --empty one" if empty == "one" else "left out by --empty skip"
+        first = (
+            f"{counts['blank_reference']} of {counts['slices']} {section} slices have an empty reference; "
+            f"{counts['both_blank']} of them predicted empty ({fate}), "
+            f"{counts['false_positive']} false positive{'s' * (counts['false_positive'] != 1)} (DSC 0)"
+        )
+    return f"{first}; {counts['missed']} with reference predicted empty (DSC 0)."
+
+
+def refusal_line(refusal: Mapping[str, Any]) -> str:
+    about = ", ".join(refusal[key] for key in ("section", "label") if refusal[key])
+    return f"{refusal['case_id']}{f' ({about})' if about else ''}: {refusal['reason']}"
+
+
+def _section(scores: Mapping[str, Any], label: str, section: str) -> Iterator[str]:
+    cases, slices = select(scores["cases"], label, section), select(scores["slices"], label, section)
+    parts = " + ".join(scores["labels"].get(label, [label]))
+    versus = f" (reference: {parts})" if parts != label else ""
+    yield f"{label}{versus}, {section}: {len(cases)} case{'s' * (len(cases) != 1)}, {len(slices)} slices"
+    heads = (*STATISTICS[:-1], "5th pct", "n", "not computed")
+    yield f"  {'':<26}" + "".join(f"{head:>13}" for head in heads)
+    for level, which in (("case", "all"), ("slice", "all"), ("slice", "with_label"), ("slice", "without_label")):
+        rows = [
+            row for row in select(scores["summary"], label, section) if (row["level"], row["slices"]) == (level, which)
+        ]
+        yield f"  per {level}, {WHICH[which]}" if level == "slice" else "  per case (whole volumes)"
+        for row in rows:
+            values = [number(row[statistic], row["metric"]) for statistic in STATISTICS]
+            values += [str(row["n"]), str(row["not_computed"] or "")]
+            yield f"    {NAMES[row['metric']]:<24}" + "".join(f"{value:>13}" for value in values)
+    yield f"  {blank_sentence(slices, section, scores['empty'])}"
