@@ -60,7 +60,11 @@ def run_report(arguments: argparse.Namespace) -> int:
 
     report = write_report(arguments.run_folder, arguments.out, arguments.dataset)
     notes = [f"  left out: {note.what}" for note in report.notes]
-    tell(arguments, "\n".join([str(report.path), *notes]), {"report": str(report.path), "missing": report.missing})
+    tell(
+        arguments,
+        "\n".join([str(report.path), *notes]),
+        {"report": str(report.path), "missing": [vars(note) for note in report.notes]},
+    )
     return DONE
 
 

@@ -18,6 +18,7 @@ NAMES = {
 }
 WHICH = {"all": "all slices", "with_label": "slices with reference", "without_label": "slices without reference"}
 DECIMALS = {"hd95_mm": 2, "msd_mm": 2, "volume_error_ml": 1, "volume_error_percent": 2}
+SLICE_METRICS = ("dice", "accuracy")  # in the terminal; the files hold all
 STATISTICS = ("mean", "median", "std", "p05")
 POLICIES = {
     "one": "Two empty masks: Dice and IoU are 1 (--empty one)",
@@ -35,8 +36,6 @@ def table(scores: Mapping[str, Any]) -> str:
     for label, section in groups(scores["cases"]):
         lines += ["", *_section(scores, label, section)]
     lines += ["", policy(scores["empty"])]
-    if scores["warning"]:
-        lines += ["", f"WARNING: {scores['warning']}"]
     if scores["refused"]:
         lines += ["", f"Not scored ({len(scores['refused'])}):"]
         lines += [f"  {refusal_line(refusal)}" for refusal in scores["refused"]]
@@ -78,15 +77,18 @@ def _section(scores: Mapping[str, Any], label: str, section: str) -> Iterator[st
     parts = " + ".join(scores["labels"].get(label, [label]))
     versus = f" (reference: {parts})" if parts != label else ""
     yield f"{label}{versus}, {section}: {len(cases)} case{'s' * (len(cases) != 1)}, {len(slices)} slices"
+    if scores["warning"]:
+        yield f"  WARNING: {scores['warning']}"
     heads = (*STATISTICS[:-1], "5th pct", "n", "not computed")
-    yield f"  {'':<26}" + "".join(f"{head:>13}" for head in heads)
-    for level, which in (("case", "all"), ("slice", "all"), ("slice", "with_label"), ("slice", "without_label")):
-        rows = [
-            row for row in select(scores["summary"], label, section) if (row["level"], row["slices"]) == (level, which)
-        ]
-        yield f"  per {level}, {WHICH[which]}" if level == "slice" else "  per case (whole volumes)"
-        for row in rows:
-            values = [number(row[statistic], row["metric"]) for statistic in STATISTICS]
-            values += [str(row["n"]), str(row["not_computed"] or "")]
-            yield f"    {NAMES[row['metric']]:<24}" + "".join(f"{value:>13}" for value in values)
+    yield f"  {'':<38}" + "".join(f"{head:>10}" for head in heads[:-1]) + f"{heads[-1]:>14}"
+    for row in select(scores["summary"], label, section):
+        if row["level"] == "case":
+            yield _line(NAMES[row["metric"]], row)
+        elif row["metric"] in SLICE_METRICS:
+            yield _line(f"slice {NAMES[row['metric']]}, {WHICH[row['slices']]}", row)
     yield f"  {blank_sentence(slices, section, scores['empty'])}"
+
+
+def _line(name: str, row: Mapping[str, Any]) -> str:
+    values = [number(row[statistic], row["metric"]) for statistic in STATISTICS] + [str(row["n"])]
+    return f"  {name:<38}" + "".join(f"{value:>10}" for value in values) + f"{row['not_computed']:>14}"
