@@ -12,7 +12,7 @@ NAMES = {
     "precision": "precision",
     "recall": "recall",
     "hd95_mm": "HD95, mm",
-    "msd_mm": "mean surface distance, mm",
+    "msd_mm": "surface distance, mm",
     "volume_error_ml": "volume error, ml",
     "volume_error_percent": "volume error, %",
 }
@@ -80,10 +80,12 @@ def _section(scores: Mapping[str, Any], label: str, section: str) -> Iterator[st
     if scores["warning"]:
         yield f"  WARNING: {scores['warning']}"
     heads = (*STATISTICS[:-1], "5th pct", "n", "not computed")
-    yield f"  {'':<38}" + "".join(f"{head:>10}" for head in heads[:-1]) + f"{heads[-1]:>14}"
+    yield f"  {'':<42}" + "".join(f"{head:>10}" for head in heads[:-1]) + f"{heads[-1]:>14}"
     for row in select(scores["summary"], label, section):
+        if not row["n"] and not row["not_computed"]:
+            continue  # there are no such slices
         if row["level"] == "case":
-            yield _line(NAMES[row["metric"]], row)
+            yield _line(f"volume {NAMES[row['metric']]}".replace("volume volume", "volume"), row)
         elif row["metric"] in SLICE_METRICS:
             yield _line(f"slice {NAMES[row['metric']]}, {WHICH[row['slices']]}", row)
     yield f"  {blank_sentence(slices, section, scores['empty'])}"
@@ -91,4 +93,4 @@ def _section(scores: Mapping[str, Any], label: str, section: str) -> Iterator[st
 
 def _line(name: str, row: Mapping[str, Any]) -> str:
     values = [number(row[statistic], row["metric"]) for statistic in STATISTICS] + [str(row["n"])]
-    return f"  {name:<38}" + "".join(f"{value:>10}" for value in values) + f"{row['not_computed']:>14}"
+    return f"  {name:<42}" + "".join(f"{value:>10}" for value in values) + f"{row['not_computed']:>14}"

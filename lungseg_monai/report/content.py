@@ -15,8 +15,7 @@ LONGEST_VALUE = 300  # characters of one setting
 
 def headline(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Volume Dice of the test section (else of what there is) and the scores that stand beside it."""
-    found = groups(scores["cases"])
-    label, section = min(found, key=lambda pair: _rank(pair[1]))
+    label, section = sections(scores)[0]
     cases = len(select(scores["cases"], label, section))
     beside = [
         ("slice", "with_label", "dice", "slice Dice", "of slices with reference"),
@@ -36,25 +35,27 @@ def headline(scores: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def summary_table(scores: Mapping[str, Any], label: str, section: str) -> list[dict[str, Any]]:
-    """Groups of rows (cases; slices: all, with and without reference), each a name and its rows of text."""
-    rows = select(scores["summary"], label, section)
-    found = dict.fromkeys((row["level"], row["slices"]) for row in rows)
+def summary_groups(scores: Mapping[str, Any], label: str, section: str, level: str) -> list[dict[str, Any]]:
+    """Rows of text (metric, statistics, n, not computed) of `level`, in groups by which slices they are about."""
+    rows = [row for row in select(scores["summary"], label, section) if row["level"] == level]
     return [
         {
-            "name": "Whole volumes, a score a case"
-            if level == "case"
-            else f"A score a slice, {WHICH.get(which, which)}",
+            "name": "whole volumes" if level == "case" else WHICH.get(which, which),
             "rows": [
                 [NAMES.get(row["metric"], row["metric"])]
                 + [number(row[statistic], row["metric"]) for statistic in STATISTICS]
                 + [str(row["n"]), str(row["not_computed"])]
                 for row in rows
-                if (row["level"], row["slices"]) == (level, which)
+                if row["slices"] == which
             ],
         }
-        for level, which in found
+        for which in dict.fromkeys(row["slices"] for row in rows if row["n"] or row["not_computed"])
     ]
+
+
+def sections(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The (label, section) pairs that have scores, the test first: that is what a reader wants."""
+    return sorted(groups(scores["cases"]), key=lambda pair: _rank(pair[1]))
 
 
 def case_table(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def curves_svg(curves: Curves) -> str:
 
 def slices_svg(slices: Sequence[Row], section: str) -> str:
     """Dice and accuracy of each slice, in order of case and slice, with their histograms on the right."""
-    kinds = _kinds(slices, SECTION_COLOURS.get(section, TEST))
+    cases = len({row["case_id"] for row in slices})
+    positions = [row["slice"] for row in slices] if cases == 1 else list(range(len(slices)))
+    kinds = _kinds(list(zip(positions, slices, strict=True)), SECTION_COLOURS.get(section, TEST))
 
     def draw(figure: "Figure") -> None:
         grid = figure.add_gridspec(2, 2, width_ratios=(4.2, 1))
@@ -89,18 +91,20 @@ def slices_svg(slices: Sequence[Row], section: str) -> str:
             _draw_metric(along, histogram, kinds, metric)
             along.set_ylabel(f"{name} of a slice")
             histogram.tick_params(labelleft=False)
-            _mark_cases(along, slices, named=row == 0)
+            if cases > 1:
+                _mark_cases(along, slices, named=row == 0)
             if row:
-                along.set_xlabel("slice, case after case")
+                along.set_xlabel("slice" if cases == 1 else "slice, case after case")
                 histogram.set_xlabel("slices")
-        figure.axes[0].legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1.08), borderaxespad=0, handletextpad=0.2)
+        axes = figure.axes[0]
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1.08), borderaxespad=0, handletextpad=0.2)
 
     return _svg(draw, f"slices-{section}", (10.5, 4.8))
 
 
-def _kinds(slices: Sequence[Row], colour: str) -> list[tuple[str, str, str, list[tuple[int, Row]]]]:
+def _kinds(numbered: Sequence[tuple[int, Row]], colour: str) -> list[tuple[str, str, str, list[tuple[int, Row]]]]:
     """Name, colour, marker and (position, row) of the slices with reference, blank pairs and false positives."""
-    numbered = list(enumerate(slices))
     with_label = [(x, row) for x, row in numbered if row["reference_voxels"]]
     blank = [(x, row) for x, row in numbered if not row["reference_voxels"]]
     return [
@@ -118,13 +122,16 @@ def _draw_metric(along: "Axes", histogram: "Axes", kinds: Sequence[tuple], metri
         points = [(x, row[metric]) for x, row in numbered if row[metric] is not None]
         if points:
             x, y = zip(*points, strict=True)
-            along.plot(x, y, marker, color=colour, markersize=5, label=name, clip_on=False)
+            along.plot(x, y, marker, color=colour, markersize=6 if marker == "." else 5, label=name, clip_on=False)
             stacks.append(y)
             colours.append(colour)
-    lowest = min((min(values) for values in stacks), default=0.0)
-    low = 0.0 if metric == "dice" else min(lowest - 0.05 * (1 - lowest), 0.999)
+    lowest = min((min(values) for values in stacks), default=0.0)  # nothing to draw where all was left out
+    low = max(0.0, min(lowest - 0.05 * (1 - lowest), 0.99))
     along.set_ylim(low, 1 + 0.02 * (1 - low))
-    histogram.hist(stacks, bins=np.linspace(low, 1, 21).tolist(), orientation="horizontal", stacked=True, color=colours)
+    if stacks:
+        histogram.hist(
+            stacks, bins=np.linspace(low, 1, 21).tolist(), orientation="horizontal", stacked=True, color=colours
+        )
 
 
 def _mark_cases(axes: "Axes", slices: Sequence[Row], named: bool) -> None:

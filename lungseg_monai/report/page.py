@@ -7,7 +7,7 @@ from typing import Any
 
 from data_prep import __version__
 from data_prep.nifti import atomic_file
-from lungseg_monai.evaluation.summary import groups, select
+from lungseg_monai.evaluation.summary import select
 from lungseg_monai.evaluation.text import blank_sentence, policy, refusal_line
 from lungseg_monai.report import content
 from lungseg_monai.report.figures import curves_svg, slices_svg
@@ -66,7 +66,7 @@ def context(run: Run) -> dict[str, Any]:
         "headline": content.headline(scores) if scores else None,
         "policy": policy(scores["empty"]) if scores else "",
         "curves": curves_svg(run.curves) if run.curves else None,
-        "sections": [_section(run, scores, *group) for group in groups(scores["cases"])] if scores else [],
+        "sections": [_section(run, scores, *group) for group in content.sections(scores)] if scores else [],
         "cases": content.case_table(scores) if scores else None,
         "refused": [refusal_line(refusal) for refusal in run.scores["refused"]] if run.scores else [],
         "settings": content.settings(run.facts, run.predictions.checkpoint if run.predictions else {}),
@@ -86,7 +86,8 @@ def _section(run: Run, scores: Mapping[str, Any], label: str, section: str) -> d
         "cases": len(select(scores["cases"], label, section)),
         "slices": len(slices),
         "blank": blank_sentence(slices, section, scores["empty"]),
-        "summary": content.summary_table(scores, label, section),
+        "volumes": content.summary_groups(scores, label, section, "case"),
+        "of_slices": content.summary_groups(scores, label, section, "slice"),
         "figure": slices_svg(slices, section) if slices else None,
         "grids": _grids(run, slices, parts),
     }

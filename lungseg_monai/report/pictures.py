@@ -15,10 +15,10 @@ LONGEST_SIDE_PX = 320
 OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
 
 # Okabe and Ito's colours, told apart by colour-blind readers too: (red, green, blue) and opacity.
-TRUTH = ((0, 158, 115), 0.45)
-AGREED = ((0, 158, 115), 0.45)
+TRUTH = ((0, 158, 115), 0.45)  # and where the prediction agrees
 FALSE_POSITIVE = ((230, 120, 0), 0.85)
 MISSED = ((204, 121, 240), 0.85)
+GREYS = 64  # each of them bare and under each colour makes the 256 colours of a PNG's palette
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def slice_pictures(image: Volume, truth: BoolArray, predicted: BoolArray, k: int
     t, p = view.apply(truth[:, :, k]), view.apply(predicted[:, :, k])
     with_truth, with_prediction = base.copy(), base.copy()
     paint(with_truth, t, TRUTH)
-    for mask, colour in ((t & p, AGREED), (p & ~t, FALSE_POSITIVE), (t & ~p, MISSED)):
+    for mask, colour in ((t & p, TRUTH), (p & ~t, FALSE_POSITIVE), (t & ~p, MISSED)):
         paint(with_prediction, mask, colour)
     return tuple(png_uri(picture, view.size_mm) for picture in (base, with_truth, with_prediction))  # type: ignore[return-value]
 
@@ -98,5 +98,18 @@ def png_uri(picture: NDArray[np.float64], size_mm: tuple[float, float]) -> str:
     size_px = max(1, round(size_mm[0] * scale)), max(1, round(size_mm[1] * scale))
     resized = Image.fromarray(picture.round().astype(np.uint8)).resize(size_px, Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    resized.quantize(128, dither=Image.Dither.NONE).save(stream, format="PNG", optimize=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette().tobytes())
+    resized.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _palette() -> NDArray[np.uint8]:
+    """(256, 3): the greys, bare and under each colour, so that a few wrong voxels keep their colour."""
+    greys = np.repeat(np.linspace(0, 255, GREYS)[:, None], 3, axis=1)
+    rows = [greys]
+    for colour in (TRUTH, FALSE_POSITIVE, MISSED):
+        painted = greys.copy()
+        paint(painted, np.ones(GREYS, bool), colour)
+        rows.append(painted)
+    return np.concatenate(rows).round().astype(np.uint8)
