@@ -40,6 +40,13 @@ class Grid:
         return float(di), float(dj), float(dk)
 
     @property
+    def orientation(self) -> str:
+        """Where i, j, k point to, roughly: three of Left Right Posterior Anterior Superior Inferior, each axis once."""
+        from nibabel.orientations import aff2axcodes
+
+        return "".join(aff2axcodes(self.affine_ras))
+
+    @property
     def voxel_volume_mm3(self) -> float:
         return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
 

@@ -1,0 +1,119 @@
+"""dataset.json, the contract between preparation and training: write, read, check. See docs/reference/files.md."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from data_prep import __version__
+from data_prep.errors import DatasetError
+from data_prep.nifti import atomic_file
+
+SCHEMA_VERSION = "1.0"
+FILE_NAME = "dataset.json"
+CASE_KEYS = ("id", "patient_id", "status", "image", "modality", "shape", "spacing_mm", "orientation", "rois")
+ROI_KEYS = ("name", "label", "status", "file")
+AFFINE_TOLERANCE = 1e-4
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` atomically; the same content gives the same bytes. Raises OutputError."""
+    with atomic_file(path) as stream:
+        stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_dataset(
+    folder: Path,
+    cases: Sequence[Mapping[str, Any]],
+    refused: Sequence[Mapping[str, Any]],
+    ignored: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Write `folder`/dataset.json, cases in the order of their ids, and return what was written. Raises OutputError."""
+    dataset = {
+        "schema_version": SCHEMA_VERSION,
+        "created_by": {"lungseg-monai": __version__, "pydicom": version("pydicom"), "numpy": version("numpy")},
+        "cases": sorted(cases, key=lambda case: case["id"]),
+        "refused": list(refused),
+        "ignored": list(ignored),
+    }
+    write_json(folder / FILE_NAME, dataset)
+    return dataset
+
+
+def read_dataset(path: Path) -> dict[str, Any]:
+    """Read dataset.json (or the one in the folder `path`).
+
+    Raises DatasetError for a file that is missing, no JSON, of another schema, without a required key, or that names
+    files outside its own folder.
+    """
+    path = path / FILE_NAME if path.is_dir() else path
+    try:
+        dataset = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"can't read {path}: {error.strerror}. Make it with `lungseg-prep dicom2nifti`.") from error
+    except ValueError as error:
+        raise DatasetError(f"{path} is no JSON ({error}). Make it again with `lungseg-prep dicom2nifti`.") from error
+    found = dataset.get("schema_version") if isinstance(dataset, dict) else None
+    if str(found).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise DatasetError(f"{path} has schema_version {found}; this version reads {SCHEMA_VERSION}")
+    if not isinstance(dataset.get("cases"), list):
+        raise DatasetError(f"{path} has no list `cases`")
+    for case in dataset["cases"]:
+        _check_keys(case, CASE_KEYS, "case", path)
+        for roi in case["rois"]:
+            _check_keys(roi, ROI_KEYS, f"ROI of case {case['id']}", path)
+        for file in (case["image"], *(roi["file"] for roi in case["rois"])):
+            if file is not None and (PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts):
+                raise DatasetError(f"{path} names a file outside its own folder: {file}")
+    return dataset
+
+
+def _check_keys(entry: Any, keys: Sequence[str], what: str, path: Path) -> None:
+    missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+    if missing:
+        raise DatasetError(f"a {what} in {path} lacks {', '.join(missing)}")
+
+
+def check_files(path: Path) -> list[str]:
+    """What is wrong with the files that dataset.json names, one sentence each; empty when all is well.
+
+    Reads headers only: files that are missing or no NIfTI, an image whose shape differs from dataset.json's, a mask
+    on another grid than its image. Raises DatasetError as read_dataset does.
+    """
+    folder = path if path.is_dir() else path.parent
+    problems: list[str] = []
+    for case in read_dataset(path)["cases"]:
+        image = _header(folder, case["image"], problems)
+        if image is not None and list(image.shape) != list(case["shape"]):
+            problems.append(f"{case['image']} has shape {list(image.shape)}; dataset.json says {case['shape']}")
+        for roi in case["rois"]:
+            mask = _header(folder, roi["file"], problems) if roi["file"] else None
+            if mask is not None and image is not None:
+                problems.extend(_grid_problem(roi["file"], mask, image))
+    return problems
+
+
+def _header(folder: Path, file: str, problems: list[str]) -> Any:
+    """The opened NIfTI (its voxels unread), or None with a problem noted."""
+    import nibabel as nib
+
+    if not (folder / file).is_file():
+        problems.append(f"{file} is missing")
+        return None
+    try:
+        return nib.load(folder / file)
+    except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError) as error:
+        problems.append(f"{file} is no readable NIfTI ({type(error).__name__})")
+        return None
+
+
+def _grid_problem(file: str, mask: Any, image: Any) -> list[str]:
+    import numpy as np
+
+    if mask.shape != image.shape:
+        return [f"{file} has shape {list(mask.shape)}, its image {list(image.shape)}: not the same grid"]
+    off = float(np.abs(mask.affine - image.affine).max())
+    return (
+        [f"{file} lies on another grid than its image: affines differ by {off:.4g}"] if off > AFFINE_TOLERANCE else []
+    )

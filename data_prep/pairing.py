@@ -1,0 +1,85 @@
+"""Which RTSTRUCT was drawn on which CT series. By reference and frame of reference, never by folder or name."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from data_prep.rtstruct import StructHeader
+from data_prep.slices import SliceHeader
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An RTSTRUCT to fill on a series. note: what had to be assumed, or None."""
+
+    struct: StructHeader
+    note: str | None = None
+
+
+@dataclass
+class Pairing:
+    """by_series: SeriesInstanceUID -> its RTSTRUCTs, in a fixed order. unpaired: with the reason."""
+
+    by_series: dict[str, list[Pair]] = field(default_factory=dict)
+    unpaired: list[tuple[StructHeader, str]] = field(default_factory=list)
+    copies: int = 0
+
+
+def pair(structs: Sequence[StructHeader], series: Mapping[str, SliceHeader]) -> Pairing:
+    """Pair RTSTRUCTs with series (one slice of each, by SeriesInstanceUID).
+
+    A series must be named by the RTSTRUCT and share its frame of reference. An RTSTRUCT that names no series goes
+    to the only series of its study and frame of reference, which the note then says.
+    """
+    result = Pairing()
+    uids = Counter(struct.sop_uid for struct in structs if struct.sop_uid)
+    firsts: dict[str, StructHeader] = {}
+    for struct in sorted(structs, key=lambda one: (one.sop_uid, one.path)):
+        if uids[struct.sop_uid] > 1 and struct is not (first := firsts.setdefault(struct.sop_uid, struct)):
+            if struct.path.read_bytes() == first.path.read_bytes():
+                result.copies += 1
+            else:
+                result.unpaired.append((struct, "another file with other contents has the same SOPInstanceUID"))
+            continue
+        names_any = any(one.series_uids for one in struct.references)
+        pairs, problem = _by_name(struct, series) if names_any else _by_frame(struct, series)
+        if problem:
+            result.unpaired.append((struct, problem))
+        for uid, note in pairs:
+            result.by_series.setdefault(uid, []).append(Pair(struct, note))
+    return result
+
+
+Found = tuple[list[tuple[str, str | None]], str | None]  # (SeriesInstanceUID, note) pairs, and what went wrong
+
+
+def _by_name(struct: StructHeader, series: Mapping[str, SliceHeader]) -> Found:
+    """The series that the RTSTRUCT names, if they are here and lie in its frame of reference."""
+    frames: dict[str, set[str]] = {}
+    for one in struct.references:
+        for uid in one.series_uids:
+            frames.setdefault(uid, set()).update({one.frame_uid} - {""})
+    pairs: list[tuple[str, str | None]] = []
+    problem = "the CT series that it was drawn on is not here: add it, the contours belong to no other"
+    for uid in frames.keys() & series.keys():
+        frame = series[uid].frame_uid
+        if not frame or not frames[uid]:
+            pairs.append((uid, "no FrameOfReferenceUID (0020,0052) to compare: paired by SeriesInstanceUID alone"))
+        elif frame in frames[uid]:
+            pairs.append((uid, None))
+        else:
+            problem = "its frame of reference (0020,0052) is not that of the CT series it names: positions don't agree"
+    return sorted(pairs), None if len(pairs) == len(frames.keys() & series.keys()) > 0 else problem
+
+
+def _by_frame(struct: StructHeader, series: Mapping[str, SliceHeader]) -> Found:
+    """For an RTSTRUCT that names no series: the only series with its study and frame of reference."""
+    frames = {one.frame_uid for one in struct.references} - {""}
+    fitting = [uid for uid, one in series.items() if one.frame_uid in frames and one.study_uid == struct.study_uid]
+    if len(fitting) == 1:
+        return [
+            (fitting[0], "RTSTRUCT names no series: paired with the only one of its study and frame of reference")
+        ], None
+    if not fitting:
+        return [], "it names no CT series, and none here has its study and frame of reference"
+    return [], f"it names no CT series, and {len(fitting)} here have its study and frame of reference"

@@ -1,0 +1,190 @@
+"""RTSTRUCT -> ROIs with contours in mm. No pixels, no images (PS3.3 A.19, C.8.8.5, C.8.8.6)."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_prep.errors import RtstructError
+from data_prep.files import quiet_pydicom
+from data_prep.geometry import Array
+from data_prep.slices import text
+
+if TYPE_CHECKING:
+    from data_prep.files import Header
+
+STRUCT_TAGS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "ReferencedFrameOfReferenceSequence",
+)
+CONTOUR_DATA = 0x30060050
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an RTSTRUCT says it was drawn on: one frame of reference and the series in it."""
+
+    frame_uid: str
+    series_uids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StructHeader:
+    """What an RTSTRUCT refers to."""
+
+    path: Path
+    sop_uid: str
+    study_uid: str
+    patient_id: str
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """One region of interest.
+
+    contours_mm: (n, 3) float64 points in LPS, closed polygons. unusable: how many contours were left out, and why.
+    problem: why the whole ROI can't be used, or None.
+    """
+
+    number: int | None
+    name: str
+    frame_uid: str
+    contours_mm: list[Array] = field(default_factory=list)
+    unusable: Counter[str] = field(default_factory=Counter)
+    problem: str | None = None
+
+
+def struct_header(path: Path, header: "Header") -> StructHeader:
+    """What the file refers to, out of its header read with STRUCT_TAGS; missing parts stay empty."""
+    references = []
+    for frame in _items(header.dataset, "ReferencedFrameOfReferenceSequence"):
+        series = [
+            text(one, "SeriesInstanceUID")
+            for study in _items(frame, "RTReferencedStudySequence")
+            for one in _items(study, "RTReferencedSeriesSequence")
+        ]
+        references.append(Reference(text(frame, "FrameOfReferenceUID"), tuple(filter(None, series))))
+    data = header.dataset
+    return StructHeader(
+        path=path,
+        sop_uid=text(data, "SOPInstanceUID"),
+        study_uid=text(data, "StudyInstanceUID"),
+        patient_id=text(data, "PatientID"),
+        references=tuple(references),
+    )
+
+
+def read_rtstruct(path: Path) -> list[Roi]:
+    """All ROIs of an RTSTRUCT in the order of their numbers, those that can't be used with their `problem`.
+
+    ROIs and contours belong together by ROINumber, never by their place in a list.
+    Raises RtstructError where the file can't be read or is no RTSTRUCT.
+    """
+    from pydicom import dcmread
+
+    try:
+        with quiet_pydicom():
+            data = dcmread(path, force=True)
+            modality = text(data, "Modality")
+            names = _items(data, "StructureSetROISequence")
+            drawn = _items(data, "ROIContourSequence")
+            rois = _rois(names, drawn)
+    except Exception as error:  # pydicom raises whatever damaged bytes lead to; it costs this RTSTRUCT
+        raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
+    if modality != "RTSTRUCT":
+        raise RtstructError(f"{Path(path).name} is no RTSTRUCT: Modality (0008,0060) is {modality or 'missing'}")
+    if not rois:
+        raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
+    return rois
+
+
+def _rois(names: list[Any], drawn: list[Any]) -> list[Roi]:
+    contours: dict[int | None, list[Any]] = {}
+    for item in drawn:
+        contours.setdefault(_number(item, "ReferencedROINumber"), []).append(item)
+    uses = Counter(_number(item, "ROINumber") for item in names)
+    rois = [_roi(item, uses, contours) for item in names]
+    for number in contours.keys() - uses.keys():
+        problem = "contours refer to a ROI number that StructureSetROISequence (3006,0020) does not have"
+        rois.append(Roi(number, "", "", problem=problem))
+    return sorted(rois, key=lambda roi: (roi.number is None, roi.number, roi.name))
+
+
+def _roi(item: Any, uses: Counter[int | None], contours: dict[int | None, list[Any]]) -> Roi:
+    number = _number(item, "ROINumber")
+    drawn = contours.get(number, [])
+    roi = Roi(number, text(item, "ROIName"), text(item, "ReferencedFrameOfReferenceUID"))
+    problem = None
+    if number is None:
+        problem = "ROINumber (3006,0022) is missing or no number"
+    elif uses[number] > 1:
+        problem = f"{uses[number]} ROIs carry the number {number}: whose contours are whose can't be told"
+    elif len(drawn) > 1:
+        problem = f"{len(drawn)} items of ROIContourSequence (3006,0039) refer to the number {number}; wanted one"
+    if problem is not None:
+        return Roi(number, roi.name, roi.frame_uid, problem=problem)
+    for contour in _items(drawn[0], "ContourSequence") if drawn else []:
+        points_mm = _points_mm(contour)
+        if isinstance(points_mm, str):
+            roi.unusable[points_mm] += 1
+        else:
+            roi.contours_mm.append(points_mm)
+    if not roi.contours_mm:
+        skipped = "; ".join(f"{count} skipped: {why}" for why, count in sorted(roi.unusable.items()))
+        problem = f"no contours that can be filled ({skipped})" if skipped else "no contours"
+        return Roi(number, roi.name, roi.frame_uid, unusable=roi.unusable, problem=problem)
+    return roi
+
+
+def _points_mm(contour: Any) -> Array | str:
+    """(n, 3) points of a closed contour, or why it can't be used."""
+    kind = text(contour, "ContourGeometricType").upper()
+    if kind not in CLOSED:
+        return f"contour type {kind if kind.replace('_', '').isalpha() else 'missing or unreadable'}"
+    values = parse_decimals(_raw(contour))
+    if values is None or not len(values) or len(values) % 3:
+        return "ContourData (3006,0050) is no list of x, y, z"
+    points = values.reshape(-1, 3)
+    if len(points) < 3:
+        return "fewer than 3 points"
+    if not np.isfinite(points).all():
+        return "coordinates that are no finite numbers"
+    return points
+
+
+def parse_decimals(raw: bytes) -> Array | None:
+    r"""Numbers of a DS value, `1.5\-2\3e1 `, as float64; None where one is no decimal string (PS3.5 6.2)."""
+    if b"_" in raw:  # Python's float would read 1_000
+        return None
+    try:
+        return np.array(list(map(float, raw.rstrip(b" \0").split(b"\\"))))
+    except ValueError:
+        return None
+
+
+def _raw(contour: Any) -> bytes:
+    """ContourData as it stands in the file: pydicom's decimal strings take twenty times as long."""
+    element = contour.get_item(CONTOUR_DATA)
+    value = None if element is None else element.value
+    if value is None or isinstance(value, bytes):
+        return value or b""
+    return "\\".join(map(str, value if isinstance(value, Iterable) else [value])).encode()
+
+
+def _items(data: Any, keyword: str) -> list[Any]:
+    return list(data.get(keyword) or [])
+
+
+def _number(data: Any, keyword: str) -> int | None:
+    value = text(data, keyword)
+    return int(value) if value.lstrip("+-").isdecimal() else None

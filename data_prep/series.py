@@ -1,0 +1,180 @@
+"""CT slices -> one volume: which file goes where, and what stands in the way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
+from data_prep.files import read_header
+from data_prep.geometry import Array, Grid, slice_normal
+from data_prep.pixels import AIR_HU, PADDING_HU, believes_padding, hounsfield, read_stored
+from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header
+from data_prep.stack import fit_stack, position_tolerance_mm, single_slice
+
+SAME_COSINE = 1e-4  # two roundings of one direction
+SAME_SPACING_MM = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One CT series, ready to be read.
+
+    places: for each slice of the grid, ascending along the normal, the files that lie there (several if duplicated).
+    deviation_mm: how far the worst slice lies from its place. notes: what was assumed.
+    """
+
+    grid: Grid
+    places: list[list[SliceHeader]]
+    deviation_mm: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """array_ijk: HU, int16 (float32 where the data need it), axes i, j, k of `grid`. repairs: what was changed."""
+
+    array_ijk: NDArray
+    grid: Grid
+    repairs: tuple[str, ...]
+
+
+def read_series(files: Sequence[Path]) -> tuple[NDArray, Grid]:
+    """Read the files of one CT series, in any order.
+
+    Returns HU as int16 (float32 where the data need it) with axes i, j, k, and the grid that says where they are.
+    Raises SeriesError, GeometryError or UnreadableFileError; the message says what stands in the way.
+    """
+    slices = []
+    for path in files:
+        header = read_header(Path(path), SLICE_TAGS)
+        if header is None:
+            raise UnreadableFileError(f"{Path(path).name} is no DICOM file")
+        slices.append(slice_header(Path(path), header))
+    if not slices:
+        raise SeriesError("no files given")
+    if len({one.series_uid for one in slices}) > 1:
+        raise SeriesError("the files belong to several series (0020,000E): read one at a time")
+    volume = read_volume(arrange(slices))
+    return volume.array_ijk, volume.grid
+
+
+def read_volume(series: Series) -> Volume:
+    """Read the pixels of an arranged series: one volume in memory, and one slice.
+
+    Raises SeriesError or UnreadableFileError naming the tag, the encoding, or the file that is cut short.
+    """
+    columns, rows, count = series.grid.shape_ijk
+    planes: NDArray = np.empty((count, rows, columns), np.int16)
+    padded, dropped = 0, 0
+    for k, place in enumerate(series.places):
+        stored = read_stored(place[0])
+        for double in place[1:]:
+            _refuse_different(place[0], double, stored)
+        dropped += len(place) - 1
+        hu, changed = hounsfield(stored, place[0].pixels)
+        padded += changed
+        if planes.dtype == np.int16 and not _fits_int16(hu):
+            planes = planes.astype(np.float32)
+        planes[k] = hu
+    repairs = _repairs(padded, dropped, planes.dtype)
+    if not all(believes_padding(place[0].pixels) for place in series.places):
+        repairs += (f"PixelPaddingValue (0028,0120) lies above {AIR_HU} HU, where tissue is: taken as ordinary pixels",)
+    return Volume(planes.transpose(2, 1, 0), series.grid, series.notes + repairs)
+
+
+def _fits_int16(hu: NDArray) -> bool:
+    return hu.dtype.kind == "i" and hu.min() >= -(2**15) and hu.max() < 2**15
+
+
+def _repairs(padded: int, dropped: int, dtype: np.dtype) -> tuple[str, ...]:
+    found = []
+    if dropped:
+        found.append(f"{dropped} slice(s) dropped that repeat the position and the pixels of another")
+    if padded:
+        found.append(f"PixelPaddingValue (0028,0120): {padded} voxels set to {PADDING_HU} HU")
+    if dtype != np.int16:
+        found.append("written as float32: the HU are no whole numbers, or exceed int16")
+    return tuple(found)
+
+
+def _refuse_different(first: SliceHeader, second: SliceHeader, stored: NDArray) -> None:
+    same_scale = (first.pixels.slope, first.pixels.intercept) == (second.pixels.slope, second.pixels.intercept)
+    if not same_scale or not np.array_equal(stored, read_stored(second)):
+        at = ", ".join(f"{value:.2f}" for value in first.position_mm or ())
+        raise SeriesError(
+            f"two slices with different pixels at one position ({at}): {first.path.name} and {second.path.name}. "
+            "The series holds several acquisitions or phases; convert them apart from each other."
+        )
+
+
+def arrange(slices: Sequence[SliceHeader]) -> Series:
+    """Sort the slices of one series along their normal and fit one grid to them.
+
+    Raises SeriesError or GeometryError naming what is missing, what differs between slices, or where gaps are.
+    """
+    _require(slices, "ImagePositionPatient (0020,0032)", lambda s: s.position_mm)
+    _require(slices, "ImageOrientationPatient (0020,0037)", lambda s: s.orientation)
+    _require(slices, "PixelSpacing (0028,0030)", lambda s: s.pixel_spacing_mm and min(s.pixel_spacing_mm) > 0)
+    _require(slices, "Rows (0028,0010) or Columns (0028,0011)", lambda s: s.rows and s.columns)
+    _require_same(slices, "Rows and Columns", lambda s: (s.rows, s.columns), 0)
+    _require_same(slices, "PixelSpacing", lambda s: s.pixel_spacing_mm, SAME_SPACING_MM)
+    _require_same(slices, "ImageOrientationPatient", lambda s: s.orientation, SAME_COSINE)
+    frames = {s.frame_uid for s in slices}
+    if len(frames) > 1:
+        raise SeriesError(f"slices lie in {len(frames)} different frames of reference (0020,0052): not one volume")
+    orientation = np.mean([s.orientation or () for s in slices], axis=0)
+    spacing = np.mean([s.pixel_spacing_mm or () for s in slices], axis=0)
+    shape = int(slices[0].columns or 0), int(slices[0].rows or 0)
+    places = _places(slices, slice_normal(orientation))
+    positions = np.array([place[0].position_mm for place in places])
+    if len(places) == 1:
+        stack = single_slice(positions[0], orientation, spacing, shape, places[0][0].thickness_mm)
+    else:
+        stack = fit_stack(positions, orientation, spacing, shape)
+    return Series(stack.grid, places, stack.deviation_mm, stack.notes)
+
+
+def _places(slices: Sequence[SliceHeader], normal: Array) -> list[list[SliceHeader]]:
+    """Slices in order along the normal, those at one and the same position together."""
+    positions = np.array([s.position_mm for s in slices], float)
+    along = positions @ normal
+    order = sorted(range(len(slices)), key=lambda n: (round(float(along[n]), 6), slices[n].sop_uid, slices[n].path))
+    gaps = np.diff(np.sort(along))
+    apart = gaps[gaps > 0.01]
+    same_mm = position_tolerance_mm(float(np.median(apart))) if len(apart) else 0.01
+    places: list[list[SliceHeader]] = []
+    last: int | None = None
+    for n in order:
+        if last is None or along[n] - along[last] > same_mm:
+            places.append([slices[n]])
+            last = n
+            continue
+        if np.linalg.norm(positions[n] - positions[last]) > same_mm:
+            raise GeometryError(
+                f"two slices lie in one plane, {along[n]:.2f} mm along the normal, but at different positions in it: "
+                "the series holds more than one stack"
+            )
+        places[-1].append(slices[n])
+    return places
+
+
+def _require(slices: Sequence[SliceHeader], tag: str, value: Callable[[SliceHeader], Any]) -> None:
+    missing = [s for s in slices if not value(s)]
+    if missing:
+        raise SeriesError(
+            f"{tag} is missing or unusable in {len(missing)} of {len(slices)} slices, first in {missing[0].path.name}"
+        )
+
+
+def _require_same(
+    slices: Sequence[SliceHeader], what: str, value: Callable[[SliceHeader], Any], tolerance: float
+) -> None:
+    values = np.array([value(s) for s in slices], float)
+    if np.ptp(values, axis=0).max() > tolerance:
+        kinds, counts = np.unique(values, axis=0, return_counts=True)
+        named = "; ".join(f"{kind.tolist()} in {count}" for kind, count in list(zip(kinds, counts, strict=True))[:4])
+        raise SeriesError(f"{what} differ between slices: {named}. Convert the parts apart from each other.")
