@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -113,7 +114,7 @@ def test_blocks_are_apart_and_use_every_other_slice(slices, gap, weights):
     ordered = sorted(block for ranges in blocks.values() for block in ranges)
     assert ordered[0][0] == 0 and ordered[-1][1] == slices
     assert all(start < stop for start, stop in ordered)
-    assert all(after[0] - before[1] == gap for before, after in zip(ordered, ordered[1:], strict=False))
+    assert all(after[0] - before[1] == gap for before, after in pairwise(ordered))
     assert set(blocks) == set(weights)
 
 

@@ -1,0 +1,27 @@
+"""A full-size patient for the benchmarks, made once a run."""
+
+from pathlib import Path
+
+import pytest
+
+from data_prep.convert import convert
+from data_prep.phantom import PhantomOptions, write_cohort
+
+# About 512 x 512 x 200 voxels: the height of the phantom's scan over 200.
+OPTIONS = PhantomOptions(size="full", spacing_mm=(0.8, 0.8, 1.75))
+
+
+@pytest.fixture(scope="session")
+def full_dicom(tmp_path_factory) -> Path:
+    """One phantom patient of about 512 x 512 x 200 voxels as DICOM CT and RTSTRUCT."""
+    folder = tmp_path_factory.mktemp("full")
+    write_cohort(folder, patients=1, seed=0, options=OPTIONS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def full_prepared(full_dicom, tmp_path_factory) -> Path:
+    """The same patient, prepared."""
+    folder = tmp_path_factory.mktemp("prepared")
+    convert(full_dicom, folder)
+    return folder
