@@ -46,6 +46,8 @@ def find_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise NothingToDoError(f"{path} is not there: give a folder with masks, or one mask")
+    if path.name == JOURNAL:
+        return _read_journal(path.parent)
     if path.is_file():
         if not is_mask_file(path):
             raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lungseg_monai.evaluation.predictions import NO_SECTION
 from lungseg_monai.evaluation.summary import blank_pairs, groups, select
 
 NAMES = {
@@ -55,12 +56,13 @@ def number(value: float | None, metric: str) -> str:
 def blank_sentence(slices: Sequence[Mapping[str, Any]], section: str, empty: str) -> str:
     """How many slices are blank, and what the prediction made of them: in words, so that no average hides it."""
     counts = blank_pairs(slices)
+    slices_of = "slices" if section == NO_SECTION else f"{section} slices"
     if not counts["blank_reference"]:
-        first = f"None of {counts['slices']} {section} slices has an empty reference"
+        first = f"None of {counts['slices']} {slices_of} has an empty reference"
     else:
         fate = "DSC 1 by --empty one" if empty == "one" else "left out by --empty skip"
         first = (
-            f"{counts['blank_reference']} of {counts['slices']} {section} slices have an empty reference; "
+            f"{counts['blank_reference']} of {counts['slices']} {slices_of} have an empty reference; "
             f"{counts['both_blank']} of them predicted empty ({fate}), "
             f"{counts['false_positive']} false positive{'s' * (counts['false_positive'] != 1)} (DSC 0)"
         )

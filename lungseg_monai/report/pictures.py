@@ -100,7 +100,7 @@ def png_uri(picture: NDArray[np.float64], size_mm: tuple[float, float]) -> str:
     stream = io.BytesIO()
     palette = Image.new("P", (1, 1))
     palette.putpalette(_palette().tobytes())
-    resized.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, format="PNG", optimize=True)
+    resized.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, format="PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
