@@ -1,0 +1,204 @@
+"""A PREPARED folder (docs/reference/files.md) as lists of cases to train, validate and predict on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungseg_monai.errors import DatasetError
+from lungseg_monai.io import grid_of, read_json
+
+SECTIONS = ("training", "validation", "test")
+Labels = Mapping[str, Sequence[str]]
+log = getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of one section. masks: target -> files to unite; none to predict. slices: [start, stop) of axis 3."""
+
+    case_id: str
+    section: str
+    image: Path
+    shape_ijk: tuple[int, ...]
+    masks: dict[str, list[Path]] = field(default_factory=dict)
+    slices: list[list[int]] | None = None
+
+    @property
+    def slice_count(self) -> int:
+        return sum(stop - start for start, stop in self.slices) if self.slices else self.shape_ijk[2]
+
+    def item(self) -> dict[str, Any]:
+        """What transforms/chains.py takes."""
+        files = {target: [str(path) for path in paths] for target, paths in self.masks.items()}
+        item: dict[str, Any] = {
+            "image": str(self.image),
+            "case_id": self.case_id,
+            "slice_count": self.slice_count,
+            **files,
+        }
+        return item if self.slices is None else {**item, "slices": self.slices}
+
+
+@dataclass(frozen=True)
+class CaseLists:
+    """Cases of all sections, what was left out and why, the split's own description, and the folder they lie in."""
+
+    cases: list[Case]
+    left_out: list[dict[str, str]]
+    split: dict[str, Any]
+    folder: Path | None = None
+
+    def section(self, *sections: str) -> list[Case]:
+        return [case for case in self.cases if case.section in sections]
+
+    def items(self, *sections: str) -> list[dict[str, Any]]:
+        return [case.item() for case in self.section(*sections)]
+
+    def case_ids(self) -> dict[str, list[str]]:
+        return {section: [case.case_id for case in self.section(section)] for section in SECTIONS}
+
+
+class LeftOut(Exception):  # noqa: N818 - no error: the case is named in the report and the others go on
+    """Why one case can't be used. `damaged` when its files are at fault, not only a label that it lacks."""
+
+    def __init__(self, reason: str, damaged: bool) -> None:
+        super().__init__(reason)
+        self.damaged = damaged
+
+
+def select_cases(
+    dataset_dir: str | Path,
+    labels: Labels | None = None,
+    needed: Sequence[str] = ("training",),
+    fold: int | None = None,
+) -> CaseLists:
+    """Read dataset.json and datalist.json of a PREPARED folder and check the files that they name.
+
+    `labels` says which targets a case must offer: {lungs: [lung_left, lung_right]} takes cases with ROIs labelled
+    `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
+    A case that can't be used is left out and named, with the reason. Raises DatasetError when a file is missing or
+    damaged, when no case is left in a section of `needed`, or when there is no such fold.
+    """
+    folder = Path(dataset_dir)
+    dataset = _read(folder / "dataset.json", "lungseg-prep dicom2nifti DICOM_FOLDER PREPARED")
+    datalist = _read(folder / "datalist.json", f"lungseg-prep split {folder / 'dataset.json'}")
+    try:
+        known = {str(case["id"]): case for case in dataset["cases"]}
+        sections = {name: list(datalist.get(name, [])) for name in SECTIONS}
+        if fold is not None:
+            sections["training"], sections["validation"] = _fold(sections["training"], fold)
+        cases, left_out = _check_all(folder, known, sections, labels)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"dataset.json or datalist.json in {folder} is damaged ({type(error).__name__}: {error}). "
+            "Write them again with lungseg-prep dicom2nifti and lungseg-prep split."
+        ) from error
+    for entry in left_out:
+        log.warning("Left out of %s: case %s, %s", entry["section"], entry["case_id"], entry["reason"])
+    lists = CaseLists(cases, left_out, dict(datalist.get("split") or {}), folder.resolve())
+    for section in needed:
+        if not lists.section(section):
+            raise DatasetError(_none_left(folder, section, left_out, known, labels))
+    return lists
+
+
+def _read(path: Path, command: str) -> dict[str, Any]:
+    if not path.parent.is_dir():
+        raise DatasetError(
+            f"dataset_dir {path.parent} is no folder. Give the PREPARED folder that lungseg-prep dicom2nifti wrote."
+        )
+    if not path.is_file():
+        raise DatasetError(f"there is no {path.name} in {path.parent}: write it with `{command}`")
+    return read_json(path)
+
+
+def _fold(entries: list[dict[str, Any]], fold: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    folds = sorted({entry["fold"] for entry in entries if "fold" in entry})
+    if fold not in folds:
+        there = f"folds {folds}" if folds else "no folds: write them with `lungseg-prep split --folds K`"
+        raise DatasetError(f"fold {fold!r} was asked for, but datalist.json has {there}")
+    return [e for e in entries if e["fold"] != fold], [e for e in entries if e["fold"] == fold]
+
+
+def _check_all(
+    folder: Path, known: dict[str, Any], sections: dict[str, list[dict[str, Any]]], labels: Labels | None
+) -> tuple[list[Case], list[dict[str, str]]]:
+    cases, left_out = [], []
+    for section, entries in sections.items():
+        for entry in entries:
+            case_id = str(entry["case_id"])
+            try:
+                cases.append(_check(folder, known.get(case_id), entry, section, labels))
+            except LeftOut as reason:
+                kind = "damaged" if reason.damaged else "no label"
+                left_out.append({"case_id": case_id, "section": section, "reason": str(reason), "kind": kind})
+    return cases, left_out
+
+
+def _check(
+    folder: Path, known: dict[str, Any] | None, entry: dict[str, Any], section: str, labels: Labels | None
+) -> Case:
+    """The entry as a Case whose files are there and lie on one grid. Raises LeftOut."""
+    if known is None or known["status"] != "ok":
+        raise LeftOut("dataset.json does not have it as usable: run lungseg-prep split again", damaged=True)
+    masks = _masks(folder, known, entry, labels) if labels else {}
+    image = folder / entry["image"]
+    shape, affine = _grid(image)
+    for path in (path for paths in masks.values() for path in paths):
+        mask_shape, mask_affine = _grid(path)
+        if mask_shape != shape or not np.allclose(mask_affine, affine, atol=1e-3):
+            raise LeftOut(
+                f"the mask {path.name} lies on another grid than its image: {list(mask_shape)} voxels against "
+                f"{list(shape)}, or another affine. Convert the case again.",
+                damaged=True,
+            )
+    slices = entry.get("slices")
+    if slices is not None and not all(0 <= start < stop <= shape[2] for start, stop in slices):
+        raise LeftOut(f"its slices {slices} don't lie within the image's {shape[2]}: split again", damaged=True)
+    return Case(str(entry["case_id"]), section, image, shape, masks, slices)
+
+
+def _masks(folder: Path, known: dict[str, Any], entry: dict[str, Any], labels: Labels) -> dict[str, list[Path]]:
+    """target -> mask files. A target is made of ROIs that carry its own name, else of all of its parts."""
+    files: dict[str, list[Path]] = {}
+    for name, file in zip(entry["label_names"], entry["label"], strict=True):
+        files.setdefault(name, []).append(folder / file)
+    refused = {roi["label"] for roi in known["rois"] if roi["status"] != "ok"}
+    found = {}
+    for target, parts in labels.items():
+        wanted = [target] if target in files else list(parts)
+        missing = [part for part in wanted if part not in files or part in refused]
+        if missing or not wanted:
+            there = ", ".join(sorted(set(files) - refused)) or "none"
+            raise LeftOut(
+                f"it has no whole {' and no whole '.join(missing or [target])} (there: {there})", damaged=False
+            )
+        found[target] = [path for part in wanted for path in files[part]]
+    return found
+
+
+def _grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+    try:
+        return grid_of(path)
+    except DatasetError as error:
+        raise LeftOut(str(error), damaged=True) from error
+
+
+def _none_left(
+    folder: Path, section: str, left_out: Iterable[Mapping[str, str]], known: Mapping[str, Any], labels: Labels | None
+) -> str:
+    reasons = [f"case {e['case_id']}: {e['reason']}" for e in left_out if e["section"] == section]
+    if not reasons:
+        return f"the {section} list in {folder / 'datalist.json'} is empty: split again with `lungseg-prep split`"
+    there = sorted({roi["label"] for case in known.values() for roi in case["rois"] if roi["label"]})
+    wanted = "; ".join(f"{target} = {' + '.join(parts) or target}" for target, parts in (labels or {}).items())
+    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+    return (
+        f"no case of the {section} list in {folder} can be used. Labels wanted: {wanted or 'any'}; "
+        f"labels there: {', '.join(there) or 'none'}. {shown}. Say with --labels what to learn, "
+        "for example --labels \"{'lungs': ['lung_left', 'lung_right']}\"."
+    )

@@ -1,0 +1,5 @@
+"""Networks: one paper, one file. What is exported here is found and tested by tests/networks."""
+
+from lungseg_monai.networks.unet2d import GaoUNet
+
+__all__ = ["GaoUNet"]

@@ -1,0 +1,179 @@
+"""Predict cases one by one with a MONAI evaluator, and keep predictions.json (docs/reference/files.md)."""
+
+import time
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator
+from torch.utils.data import Dataset, Subset
+
+from data_prep.progress import bar
+from lungseg_monai.bundle_command import IncompleteError
+from lungseg_monai.data import SECTIONS, Case, CaseLists, select_cases
+from lungseg_monai.errors import CheckpointError, DatasetError, NothingToDoError, UsageError
+from lungseg_monai.io import grid_of, read_json, sha256, write_json, write_masks
+from lungseg_monai.slices import root_cause
+
+SUFFIXES = (".nii.gz", ".nii")
+log = getLogger(__name__)
+
+
+def cases_to_predict(
+    dataset_dir: str | Path | None, sections: Sequence[str] = SECTIONS, images: Sequence[str] | None = None
+) -> CaseLists:
+    """The cases of `sections` of a PREPARED folder, or, when `images` (files or folders) are given, those.
+
+    Raises DatasetError, UsageError for an unknown section, NothingToDoError when there is no image.
+    """
+    if images is not None:
+        return image_cases([Path(name) for name in ([images] if isinstance(images, str) else images)])
+    wanted = [sections] if isinstance(sections, str) else list(sections)
+    unknown = [section for section in wanted if section not in SECTIONS]
+    if unknown:
+        raise UsageError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+    lists = select_cases(dataset_dir or "", labels=None, needed=())
+    cases = lists.section(*wanted)
+    if not cases:
+        raise NothingToDoError(f"{dataset_dir} has no case in {', '.join(wanted)}: see its datalist.json")
+    left_out = [entry for entry in lists.left_out if entry["section"] in wanted]
+    return CaseLists(cases, left_out, lists.split)
+
+
+def image_cases(paths: Sequence[Path]) -> CaseLists:
+    """NIfTI files, alone or in folders, as cases named by their stems. One that can't be read is left out and named.
+
+    Raises NothingToDoError when there is none, UsageError when two have the same name.
+    """
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    files = [file for file in files if file.name.endswith(SUFFIXES) or file in paths]
+    cases: dict[str, Case] = {}
+    left_out = []
+    for file in files:
+        name = file.name.removesuffix(".gz").removesuffix(".nii")
+        if name in cases:
+            raise UsageError(f"{cases[name].image} and {file} would both be predicted as {name}: rename one")
+        try:
+            cases[name] = Case(name, "", file.resolve(), grid_of(file)[0])
+        except DatasetError as error:
+            left_out.append({"case_id": name, "section": "", "reason": str(error), "kind": "damaged"})
+    if not cases:
+        reasons = "; ".join(entry["reason"] for entry in left_out)
+        raise NothingToDoError(f"no NIfTI image in {', '.join(map(str, paths))}. {reasons}")
+    return CaseLists(list(cases.values()), left_out, {})
+
+
+class Journal:
+    """predictions.json: rewritten after each case, so that a run that was stopped goes on where it was."""
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        cases: CaseLists,
+        checkpoint: Path | None,
+        labels: Mapping[str, Sequence[str]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        if checkpoint is None:
+            raise CheckpointError(
+                "there is no checkpoint: no checkpoints/best.pt in --output_dir and no models/model.pt in the bundle. "
+                "Train first, or give --checkpoint FILE."
+            )
+        self.folder = Path(output_dir).resolve() / "predictions"
+        self.path = self.folder / "predictions.json"
+        self.labels = list(labels)
+        self.cases = cases
+        self.content: dict[str, Any] = {
+            "schema_version": "1.0",
+            **facts,
+            "checkpoint": {"file": checkpoint.name, "sha256": sha256(checkpoint)},
+            "labels": {target: list(parts) for target, parts in labels.items()},
+            "split": cases.split,
+            "cases": [],
+            "refused": [{"case_id": e["case_id"], "reason": e["reason"]} for e in cases.left_out],
+        }
+        self.before = self._entries_before()
+
+    def done(self, case: Case) -> dict[str, Any] | None:
+        """What an earlier call wrote for this case with the same checkpoint and options, unless the image is newer."""
+        entry = self.before.get(case.case_id)
+        if entry is None or set(entry["files"]) != set(self.labels):
+            return None
+        masks = [self.folder / file for file in entry["files"].values()]
+        newer = all(mask.is_file() and mask.stat().st_mtime >= case.image.stat().st_mtime for mask in masks)
+        return entry if newer else None
+
+    def add(self, case: Case, files: Mapping[str, str], seconds: float) -> None:
+        """Note a predicted case, once for each section that it serves."""
+        for each in self.cases.cases:
+            if each.case_id == case.case_id:
+                entry = {"case_id": case.case_id, "section": each.section or None, "files": dict(files)}
+                self.content["cases"].append({**entry, "slices": each.slices, "seconds": round(seconds, 3)})
+        write_json(self.path, self.content)
+
+    def refuse(self, case: Case, reason: str) -> None:
+        log.error("case %s: %s", case.case_id, reason)
+        self.content["refused"].append({"case_id": case.case_id, "reason": reason})
+        write_json(self.path, self.content)
+
+    def finish(self) -> None:
+        """Raises NothingToDoError when no case could be predicted, IncompleteError when some could not."""
+        write_json(self.path, self.content)
+        refused = self.content["refused"]
+        if refused:
+            told = "; ".join(f"{entry['case_id']}: {entry['reason']}" for entry in refused[:3])
+            kind = IncompleteError if self.content["cases"] else NothingToDoError
+            raise kind(f"{len(refused)} cases could not be predicted (all in {self.path}): {told}")
+
+    def _entries_before(self) -> dict[str, dict[str, Any]]:
+        if not self.path.is_file():
+            return {}
+        try:
+            before = read_json(self.path)
+            same = all(before.get(key) == self.content[key] for key in ("checkpoint", "labels", "bundle", "options"))
+            return {entry["case_id"]: entry for entry in before["cases"]} if same else {}
+        except (DatasetError, KeyError, TypeError):
+            return {}  # damaged: predict again
+
+
+def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Journal) -> None:
+    """Predict each case of `dataset` (in the order of the journal's cases) and write its masks.
+
+    The evaluator's postprocessing must leave `pred` as masks (T, I, J, K) on the image's own grid. One case at a time:
+    a case that fails is named in the journal and costs no other. `journal.finish` reports at the end.
+    """
+    seen = set()
+    for index, case in enumerate(bar(journal.cases.cases, "predicting")):
+        if case.case_id in seen:
+            continue  # the second section of a split within one patient
+        seen.add(case.case_id)
+        earlier = journal.done(case)
+        if earlier is not None:
+            journal.add(case, earlier["files"], earlier["seconds"])
+            continue
+        started = time.perf_counter()
+        try:
+            files = predict_case(
+                evaluator, Subset(dataset, [index]), journal.folder / case.case_id, journal.labels, case
+            )
+        except Exception as error:  # noqa: BLE001 - one case costs no other, whatever is wrong with it
+            journal.refuse(case, root_cause(error))
+            continue
+        relative = {name: path.relative_to(journal.folder).as_posix() for name, path in files.items()}
+        journal.add(case, relative, time.perf_counter() - started)
+        log.info("case %s predicted in %.1f s", case.case_id, time.perf_counter() - started)
+
+
+def predict_case(
+    evaluator: SupervisedEvaluator, one_case: Dataset, folder: Path, names: Sequence[str], case: Case
+) -> dict[str, Path]:
+    """Run the evaluator on one case and write folder/<name>.nii.gz on the grid of its image."""
+    evaluator.data_loader = DataLoader(one_case, batch_size=1)
+    evaluator.state.epoch_length = 1
+    evaluator.run()
+    prediction = evaluator.state.output[0]["pred"]  # (T, I, J, K), a MetaTensor
+    masks = prediction.as_tensor().to(torch.uint8).cpu().numpy()
+    return write_masks(folder, masks, prediction.affine.cpu().numpy(), names, case.image)

@@ -1,0 +1,148 @@
+"""Checkpoints: best.pt (weights to predict with) and last.pt (all that a resume needs), written atomically.
+
+Both hold `model` (state dict), `numbers` (width, window, ...: what the weights fit to), `bundle`, `labels` and `best`;
+last.pt also `optimizer`, `scheduler` and `trainer`. Only plain values: they load with weights_only=True.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Trainer
+from monai.handlers import CheckpointLoader
+from torch import nn
+
+from lungseg_monai.errors import CheckpointError
+from lungseg_monai.io import atomic_file
+from lungseg_monai.training.processes import is_main
+
+log = getLogger(__name__)
+
+
+class KeepCheckpoints:
+    """Ignite handler: last.pt after each epoch, best.pt after each epoch with the best score so far.
+
+    The score is the validator's metric `dice`, or, with nothing to validate on, the training loss (smaller is better).
+    (MONAI's CheckpointSaver removes the old file before it writes the new one, and not atomically.)
+    `parts` are objects with a state_dict, saved under their names (model, optimizer, scheduler); `facts` plain values.
+    """
+
+    def __init__(
+        self, folder: str | Path, parts: Mapping[str, Any], facts: Mapping[str, Any], validator: Engine | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        self.parts = parts
+        self.facts = facts
+        self.validator = validator
+        self.best: dict[str, Any] = {
+            "score": None,
+            "epoch": None,
+            "by": "validation dice" if validator else "training loss",
+        }
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
+
+    def __call__(self, engine: Engine) -> None:
+        score = self._score(engine)
+        improved = self.best["score"] is None or score > self.best["score"]
+        if improved:
+            self.best.update(score=score, epoch=engine.state.epoch)
+        if not is_main():
+            return
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        shared = {"model": states["model"], "best": dict(self.best), **self.facts}
+        if improved:
+            save_checkpoint(self.folder / "best.pt", shared)
+        save_checkpoint(self.folder / "last.pt", {**shared, **states, "trainer": dict(engine.state_dict())})
+
+    def stopped(self, engine: Engine, error: BaseException) -> None:
+        """Say what is kept, and go on raising."""
+        kept = (self.folder / "last.pt").is_file()
+        if is_main():
+            how = f"go on with --resume --output_dir {self.folder.parent}" if kept else "nothing is saved yet"
+            log.warning("Stopped in epoch %d: %s", engine.state.epoch, how)
+        raise error
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.best)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best.update(state)
+
+    def _score(self, engine: Engine) -> float:
+        if self.validator is None:
+            return -float(engine.state.metrics["loss"])
+        score = float(self.validator.state.metrics["dice"])
+        return score if score == score else -1.0  # not a number: nothing to find and nothing found
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically. Raises data_prep's OutputError."""
+    with atomic_file(path) as stream:
+        torch.save(dict(content), stream)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint of this project, on the CPU. Raises CheckpointError: missing, damaged, or foreign."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} can't be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or not {"model", "numbers", "labels"} <= set(content):
+        there = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
+        raise CheckpointError(
+            f"{path} is no checkpoint of lungseg-monai: it must hold `model`, `numbers` and `labels`, it holds {there}"
+        )
+    return content
+
+
+def trained_with(path: str | Path | None, default: Mapping[str, Any]) -> dict[str, Any]:
+    """`labels` and `numbers` of a checkpoint, over those in `default`; without a checkpoint `default` alone."""
+    if path is None:
+        return dict(default)
+    content = read_checkpoint(path)
+    return {"labels": content["labels"], "numbers": {**default["numbers"], **content["numbers"]}}
+
+
+def load_weights(network: nn.Module, path: str | Path) -> dict[str, Any]:
+    """Put a checkpoint's weights into `network`; returns the rest. Raises CheckpointError if it does not fit."""
+    content = read_checkpoint(path)
+    check_fit(network, content["model"], path)
+    network.load_state_dict(content["model"])
+    return {name: value for name, value in content.items() if name != "model"}
+
+
+def resume(path: str | Path, trainer: Trainer, checkpoints: KeepCheckpoints) -> None:
+    """Make `trainer` go on where last.pt was written. Raises CheckpointError when it is of another network."""
+    check_fit(checkpoints.parts["model"], read_checkpoint(path)["model"], path)
+    objects = {**checkpoints.parts, "trainer": trainer, "best": checkpoints}
+    CheckpointLoader(str(path), objects, map_location="cpu").attach(trainer)  # type: ignore[arg-type]
+
+
+def check_fit(network: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Raise CheckpointError that names the first differences, unless names and shapes are those of `network`."""
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    other = {name: tuple(value.shape) for name, value in weights.items()}
+    differences = [f"{name} is missing" for name in own if name not in other]
+    differences += [f"{name} is not in this network" for name in other if name not in own]
+    differences += [
+        f"{name} has the shape {list(other[name])}, wanted {list(own[name])}"
+        for name in own
+        if name in other and own[name] != other[name]
+    ]
+    if differences:
+        more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise CheckpointError(
+            f"{path} is a checkpoint of another network than {type(network).__name__} as set up here: "
+            f"{'; '.join(differences[:3])}{more}. Give the checkpoint's own bundle and width."
+        )

@@ -1,0 +1,66 @@
+"""The numbers of a run: from a named setting or a checkpoint, checked before work begins."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lungseg_monai.bundle_command import did_you_mean
+from lungseg_monai.errors import ConfigError
+from lungseg_monai.training.checkpoints import read_checkpoint
+
+Numbers = dict[str, Any]
+MAY_DIFFER_ON_RESUME = ("epochs",)
+
+
+def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: str | Path | None = None) -> Numbers:
+    """The row of `settings` called `setting`, or with a `checkpoint` the numbers that it was trained with.
+
+    Raises ConfigError for an unknown setting, CheckpointError for a checkpoint that can't be read.
+    """
+    if setting not in settings:
+        raise ConfigError(
+            f"there is no setting {setting!r}; there are: {', '.join(settings)}.{did_you_mean(setting, settings)}"
+        )
+    numbers = dict(settings[setting])
+    if checkpoint is not None:
+        numbers.update(read_checkpoint(checkpoint)["numbers"])
+    return numbers
+
+
+def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None) -> Numbers:
+    """`numbers`, if each is of its kind and (but for the epochs) as in the `checkpoint` that is gone on from.
+
+    Raises ConfigError, naming the number, what came and what was wanted.
+    """
+    for name, value in numbers.items():
+        wanted = _unmet(name, value)
+        if wanted:
+            raise ConfigError(f"{name} must be {wanted}, got {value!r}: give it as --{name} VALUE")
+    before = read_checkpoint(checkpoint)["numbers"] if checkpoint is not None else {}
+    changed = [
+        name for name in before if name not in MAY_DIFFER_ON_RESUME and numbers.get(name, before[name]) != before[name]
+    ]
+    if changed:
+        was = ", ".join(f"{name} {before[name]!r} (now {numbers[name]!r})" for name in changed)
+        raise ConfigError(
+            f"the run to resume was trained with {was}. Resume without these options, "
+            "or start another run from its weights with --pretrained CHECKPOINT."
+        )
+    return numbers
+
+
+def _unmet(name: str, value: Any) -> str:
+    """What the number should have been; empty if it is so."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name in ("epochs", "batch_size", "width"):
+        return "" if number and isinstance(value, int) and value >= 1 else "a whole number from 1"
+    if name == "seed":
+        return "" if number and isinstance(value, int) and value >= 0 else "a whole number from 0"
+    if name == "learning_rate":
+        return "" if number and value > 0 else "a number above 0"
+    if name in ("alpha", "dropout", "empty_slices", "warmup"):
+        return "" if number and 0 <= value <= 1 else "a number from 0 to 1"
+    if name in ("spatial_size", "window_hu"):
+        pair = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, int | float) for x in value)
+        return "" if pair and (name == "spatial_size" or value[0] < value[1]) else 'two numbers, as "[128, 128]"'
+    return ""

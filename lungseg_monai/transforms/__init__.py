@@ -1,0 +1,1 @@
+"""Transforms that MONAI does not have, and the chains that all bundles share (chains.py)."""

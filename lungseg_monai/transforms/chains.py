@@ -1,0 +1,100 @@
+"""The transform lists that all bundles share. Each function returns a list for `monai.transforms.Compose`.
+
+An item is a dict: `image` a NIfTI file, for training also one list of mask files per target and `slices` (data.py).
+Inside a chain volumes are (C, I, J, K) with the axes pointing to L, P, S, so that a slice along the last axis is axial.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from monai.transforms import (
+    AsDiscreted,
+    CastToTyped,
+    ConcatItemsd,
+    DeleteItemsd,
+    Lambdad,
+    LoadImaged,
+    Orientationd,
+    RandAffined,
+    RandGaussianNoised,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    Resized,
+    ScaleIntensityRanged,
+    Transform,
+)
+from torch import Tensor
+
+from lungseg_monai.transforms.take_slices import TakeSlicesd
+
+
+def image_volume(window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
+    """Load `image` for prediction: (1, H, W, K) float32 in [0, 1]. Invertd takes probabilities back to the file's grid.
+
+    `window_hu` (low, high) becomes 0 ... 1, clipped. `spatial_size` (H, W) is in plane; slices are left as they are.
+    """
+    return [_load(["image"], np.float32), *_to_network_grid(["image"], window_hu, spatial_size)]
+
+
+def labelled_volume(targets: Sequence[str], window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
+    """`image_volume` together with `label` (T, H, W, K), uint8 0/1: a channel for each of `targets`.
+
+    The mask files of a target are united. They are resized like the image, by linear interpolation cut at one half, so
+    that image and label keep lying on one another (nearest neighbours would shift the label by up to half a pixel).
+    """
+    names = list(targets)
+    return [
+        _load(["image"], np.float32),
+        _load(names, np.uint8),
+        Lambdad(names, func=unite),
+        ConcatItemsd(names, name="label"),
+        DeleteItemsd(names),
+        TakeSlicesd(["image", "label"]),
+        *_to_network_grid(["image", "label"], window_hu, spatial_size),
+        AsDiscreted("label", threshold=0.5),
+        CastToTyped("label", dtype=np.uint8),
+    ]
+
+
+def slice_augmentation(augment: bool) -> list[Transform]:
+    """Random changes of a training slice (`image` (1, H, W), `label` (T, H, W)); none unless `augment`.
+
+    No flips: they would turn a left lung into a right one.
+    """
+    if not augment:
+        return []
+    return [
+        RandAffined(
+            ["image", "label"],
+            prob=0.5,
+            rotate_range=0.15,
+            scale_range=(0.1, 0.1),
+            translate_range=(8, 8),
+            mode=("bilinear", "nearest"),
+            padding_mode="border",
+        ),
+        RandScaleIntensityd("image", factors=0.1, prob=0.5),
+        RandShiftIntensityd("image", offsets=0.05, prob=0.5),
+        RandGaussianNoised("image", prob=0.3, std=0.03),
+    ]
+
+
+def unite(masks: Tensor) -> Tensor:
+    """(M, I, J, K) -> (1, I, J, K): inside where any of the M masks is."""
+    return masks.amax(dim=0, keepdim=True)
+
+
+def _load(keys: list[str], dtype: type) -> Transform:
+    with warnings.catch_warnings():  # LoadImaged sets up readers of all formats and warns about one for DICOM on GPUs
+        warnings.simplefilter("ignore", UserWarning)
+        return LoadImaged(keys, reader="NibabelReader", dtype=dtype, ensure_channel_first=True, image_only=True)
+
+
+def _to_network_grid(keys: list[str], window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
+    low, high = window_hu
+    return [
+        Orientationd(keys, axcodes="LPS", labels=None),
+        ScaleIntensityRanged("image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
+        Resized(keys, spatial_size=(*spatial_size, -1), mode="trilinear"),
+    ]
