@@ -50,7 +50,7 @@ def fill_even_odd(polygons_ij: Sequence[Array], out: NDArray[np.uint8]) -> int:
     edge = np.repeat(np.arange(len(first)), counts)
     j = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
     x0, dx, dy, above = x0[edge], (x1 - x0)[edge], (y1 - y0)[edge], j - y0[edge]
-    i = np.clip(np.ceil(x0 + above * (dx / dy)), 0, columns)
+    i = np.clip(np.ceil(x0 + above / dy * dx), 0, columns)
     # The quotient is rounded; the products decide, so that a centre on an edge always falls on the same side.
     i -= (i > 0) & ((i - 1 - x0) * dy >= above * dx)
     i += (i < columns) & ((i - x0) * dy < above * dx)

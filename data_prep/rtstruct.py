@@ -95,12 +95,15 @@ def read_rtstruct(path: Path) -> list[Roi]:
     try:
         with quiet_pydicom():
             data = dcmread(path, force=True)
+            whole = all(_is_whole(data.get_item(tag)) for tag in data.keys())  # noqa: SIM118  # iterating would parse
             modality = text(data, "Modality")
             names = _items(data, "StructureSetROISequence")
             drawn = _items(data, "ROIContourSequence")
             rois = _rois(names, drawn)
     except Exception as error:  # pydicom raises whatever damaged bytes lead to; it costs this RTSTRUCT
         raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
+    if not whole:
+        raise RtstructError(f"{Path(path).name} is truncated")
     if modality != "RTSTRUCT":
         raise RtstructError(f"{Path(path).name} is no RTSTRUCT: Modality (0008,0060) is {modality or 'missing'}")
     if not rois:
@@ -151,7 +154,10 @@ def _points_mm(contour: Any) -> Array | str:
     kind = text(contour, "ContourGeometricType").upper()
     if kind not in CLOSED:
         return f"contour type {kind if kind.replace('_', '').isalpha() else 'missing or unreadable'}"
-    values = parse_decimals(_raw(contour))
+    element = contour.get_item(CONTOUR_DATA)
+    if element is not None and not _is_whole(element):
+        return "ContourData (3006,0050) is cut short"
+    values = parse_decimals(_raw(element))
     if values is None or not len(values) or len(values) % 3:
         return "ContourData (3006,0050) is no list of x, y, z"
     points = values.reshape(-1, 3)
@@ -172,9 +178,14 @@ def parse_decimals(raw: bytes) -> Array | None:
         return None
 
 
-def _raw(contour: Any) -> bytes:
+def _is_whole(element: Any) -> bool:
+    """False for an element whose value is shorter than its length says: the file ends in it, and pydicom is silent."""
+    value, length = getattr(element, "value", None), getattr(element, "length", None)
+    return not isinstance(value, bytes) or length in (None, 0xFFFFFFFF) or len(value) >= length
+
+
+def _raw(element: Any) -> bytes:
     """ContourData as it stands in the file: pydicom's decimal strings take twenty times as long."""
-    element = contour.get_item(CONTOUR_DATA)
     value = None if element is None else element.value
     if value is None or isinstance(value, bytes):
         return value or b""

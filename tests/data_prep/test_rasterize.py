@@ -1,0 +1,233 @@
+"""Contours to voxels: the even-odd rule to the pixel, known volumes, and a ledger that adds up."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from dicom_factory import Ct, rotation, square
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from data_prep.geometry import Grid
+from data_prep.rasterize import even_odd_area, fill_even_odd, rasterize
+
+COLUMNS, ROWS = 13, 9
+
+
+def brute_force(polygons, columns=COLUMNS, rows=ROWS):
+    """Even-odd in exact arithmetic, a pixel and an edge at a time: the edges at or left of the centre are counted."""
+    mask = np.zeros((rows, columns), np.uint8)
+    for j in range(rows):
+        crossings = []
+        for polygon in polygons:
+            points = [(Fraction(x), Fraction(y)) for x, y in polygon]
+            for (x0, y0), (x1, y1) in zip(points, points[1:] + points[:1], strict=True):
+                if min(y0, y1) <= j < max(y0, y1):
+                    crossings.append(x0 + (j - y0) * (x1 - x0) / (y1 - y0))
+        for i in range(columns):
+            mask[j, i] = sum(x <= i for x in crossings) % 2
+    return mask
+
+
+def fill(polygons, columns=COLUMNS, rows=ROWS):
+    mask = np.zeros((rows, columns), np.uint8)
+    count = fill_even_odd([np.array(polygon, float) for polygon in polygons], mask)
+    assert count == mask.sum()
+    return mask
+
+
+def polygons_of(coordinate):
+    """One to four polygons of three to eight points, crossing themselves, each other and the image's edge."""
+    polygon = st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=8)
+    return st.lists(polygon, min_size=1, max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(polygons_of(st.integers(-12, 60).map(lambda n: n / 4)))
+def test_equals_the_exact_even_odd_test_with_vertices_on_centres_and_borders(polygons):
+    assert np.array_equal(fill(polygons), brute_force(polygons))
+
+
+@settings(max_examples=300, deadline=None)
+@given(polygons_of(st.integers(-4096, 16384).map(lambda n: n / 1024)))
+def test_equals_the_exact_even_odd_test_off_centre(polygons):
+    assert np.array_equal(fill(polygons), brute_force(polygons))
+
+
+def test_left_and_upper_borders_are_inside_right_and_lower_ones_outside():
+    expected = np.zeros((ROWS, COLUMNS), np.uint8)
+    expected[1:4, 2:7] = 1
+    assert np.array_equal(fill([[(2, 1), (7, 1), (7, 4), (2, 4)]]), expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 8)), min_size=3, max_size=7), st.floats(-2, 2))
+def test_polygons_that_share_edges_share_no_pixel_and_leave_none(points, slope):
+    """A box cut in two by a path: together they fill the box, exactly."""
+    path = sorted(points, key=lambda point: point[1])
+    top, bottom = (path[0][0], -1.0), (path[-1][0], 9.0)
+    left = fill([[(-1, -1), top, *path, bottom, (-1, 9)]])
+    right = fill([[(14, -1), (14, 9), bottom, *reversed(path), top]])
+    assert np.array_equal(left ^ right, np.ones((ROWS, COLUMNS), np.uint8))
+
+
+def test_holes_islands_and_keyholes():
+    outer, hole, island = ([(c - h, 4 - h), (c + h, 4 - h), (c + h, 4 + h), (c - h, 4 + h)] for c, h in
+                           [(5, 3.5), (5, 2.5), (5, 1.5)])  # fmt: skip
+    assert fill([outer, hole, island]).sum() == 49 - 25 + 9
+    assert even_odd_area([np.array(p) for p in (outer, hole, island)]) == 49 - 25 + 9
+    keyhole = [*outer, outer[0], *hole[::-1], hole[-1]]  # along one bridge to the hole, round it backwards, and back
+    assert np.array_equal(fill([keyhole]), fill([outer, hole]))
+    assert even_odd_area([np.array(keyhole, float)]) == 49 - 25
+
+
+def circle(ct, k, centre_ij, radius_mm, points=720):
+    """A circle in mm on plane k; `centre_ij` in continuous index."""
+    turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    middle = ct.points_mm([*centre_ij, k])
+    return middle + radius_mm * (np.outer(np.cos(turn), ct.axes[:, 0]) + np.outer(np.sin(turn), ct.axes[:, 1]))
+
+
+def grid_of(ct):
+    return Grid(ct.shape, ct.affine_lps)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-180, 180)] * 3), st.tuples(st.floats(20, 26), st.floats(18, 22)))
+def test_a_sphere_and_a_hollow_cylinder_have_their_volume_in_any_orientation(degrees, centre):
+    ct = Ct(shape=(56, 40, 30), spacing_mm=(1.1, 1.4, 2.0), axes=rotation(*degrees))
+    radius, plane = 20.0, np.arange(30) * 2.0 - 29.3
+    sphere = [circle(ct, k, centre, np.sqrt(radius**2 - z**2)) for k, z in enumerate(plane) if abs(z) < radius]
+    mask, report = rasterize(sphere, grid_of(ct))
+    exact = 4 / 3 * np.pi * radius**3
+    assert abs(report.polygon_mm3 / exact - 1) < 0.005
+    assert abs(report.voxels * grid_of(ct).voxel_volume_mm3 / exact - 1) < 0.01
+    centre_mm = grid_of(ct).points_mm(np.argwhere(mask)).mean(axis=0)
+    assert np.linalg.norm(centre_mm - ct.points_mm([*centre, 29.3 / 2])) < 0.2
+    cylinder = [circle(ct, k, centre, r) for k in range(5, 25) for r in (18.0, 9.0)]
+    mask, report = rasterize(cylinder, grid_of(ct))
+    exact = np.pi * (18.0**2 - 9.0**2) * 20 * 2.0
+    assert abs(report.polygon_mm3 / exact - 1) < 0.001
+    assert abs(mask.sum() * grid_of(ct).voxel_volume_mm3 / exact - 1) < 0.025  # all slices alike: no averaging
+
+
+@given(st.tuples(*[st.floats(-180, 180)] * 3))
+@settings(max_examples=20, deadline=None)
+def test_the_mask_does_not_depend_on_where_the_patient_lies(degrees):
+    shape = [((2.3, 1.2), (11.7, 8.4)), ((4.0, 3.0), (7.0, 6.0))]  # the second on pixel centres
+    still, turned = Ct(), Ct(axes=rotation(*degrees), origin_mm=(412.5, -77.25, 1003.125))
+    masks = [rasterize([square(ct, 3, *corners) for corners in shape], grid_of(ct))[0] for ct in (still, turned)]
+    assert masks[0].sum() > 50
+    assert np.array_equal(*masks)
+
+
+def test_off_the_edge_is_clipped_not_wrapped():
+    ct = Ct()
+    mask, report = rasterize([square(ct, 2, (-6.5, -3.5), (4.5, 2.5)), square(ct, 4, (30, 2), (40, 9))], grid_of(ct))
+    expected = np.zeros(ct.shape, np.uint8)
+    expected[:5, :3, 2] = 1
+    assert np.array_equal(mask, expected)
+    assert (report.planes_in, report.rasterised, report.clipped) == (2, 1, 1)
+    assert report.skipped_why == {"outside the image": 1}
+
+
+INSIDE = [(3.0, 3, 0), (3.002, 3, 0), (3.3, 3, 1), (3.6, 4, 1), (-0.45, 0, 1), (6.49, 6, 1)]
+
+
+@pytest.mark.parametrize(("plane", "slice_k", "moved"), [*INSIDE, (-0.6, None, 0), (6.6, None, 0)])
+def test_a_contour_goes_to_the_nearest_slice_within_half_a_step(plane, slice_k, moved):
+    ct = Ct(axes=rotation(20, -35, 50))
+    mask, report = rasterize([square(ct, plane, (2.5, 2.5), (8.5, 7.5))], grid_of(ct))
+    assert list(np.flatnonzero(mask.any(axis=(0, 1)))) == ([] if slice_k is None else [slice_k])
+    assert (report.moved, report.skipped) == (moved, int(slice_k is None))
+
+
+def test_contours_on_a_finer_grid_do_not_cancel_each_other_out():
+    ct = Ct()
+    planes = np.arange(0, 6.01, 0.25)
+    mask, report = rasterize([square(ct, k, (2.5, 2.5), (8.5, 7.5)) for k in planes], grid_of(ct))
+    assert mask.sum() == 7 * 6 * 5
+    assert (report.rasterised, report.moved) == (7, 0)
+    assert report.skipped_why == {"another plane lies nearer to the slice": len(planes) - 7}
+
+
+def test_a_contour_given_twice_counts_once_and_says_so():
+    ct = Ct()
+    one = square(ct, 3, (2.5, 2.5), (8.5, 7.5))
+    mask, report = rasterize([one, one.copy()], grid_of(ct))
+    assert mask.sum() == 30 and report.skipped_why == {"an exact copy of another contour": 1}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda points: points[:2], "fewer than 3 points"),
+        (lambda points: points * [1, np.nan, 1], "coordinates that are no finite numbers within 1 km"),
+        (lambda points: points * [1, np.inf, 1], "coordinates that are no finite numbers within 1 km"),
+        (lambda points: points * [1, 1e200, 1], "coordinates that are no finite numbers within 1 km"),
+        (lambda points: points + np.outer([0, 0, 1, 1], [0, 0, 2]), "not parallel to the slices"),
+    ],
+)
+def test_a_contour_that_cannot_be_used_costs_only_itself(spoil, why):
+    ct = Ct()
+    good, other = square(ct, 2, (2.5, 2.5), (8.5, 7.5)), square(ct, 3, (2.5, 2.5), (8.5, 7.5))
+    mask, report = rasterize([spoil(other), good], grid_of(ct))
+    assert mask.sum() == 30 and report.skipped_why == {why: 1}
+    assert report.planes_in == report.rasterised + report.skipped == 2
+
+
+def test_smaller_than_a_pixel_is_counted_as_blank():
+    ct = Ct()
+    mask, report = rasterize([square(ct, 2, (3.1, 3.1), (3.6, 3.6))], grid_of(ct))
+    assert not mask.any() and report.blank_slices == report.rasterised == 1
+    assert report.polygon_mm3 == pytest.approx(0.25 * 1.5 * 2.25 * 3.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(-0.5, 12.5), st.floats(-0.5, 8.5)), min_size=3, max_size=12, unique=True))
+def test_area_of_a_star_agrees_with_fine_sampling(points):
+    """Sorted by angle about their middle, points make a polygon that does not cross itself."""
+    polygon = np.array(points)
+    around = polygon - polygon.mean(axis=0)
+    assume(np.hypot(*around.T).min() > 1e-3)
+    polygon = polygon[np.argsort(np.arctan2(around[:, 1], around[:, 0]), kind="stable")]
+    sampled = fill([polygon * 20 + 9.5], COLUMNS * 20, ROWS * 20).sum() / 400
+    length = np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1).sum()
+    assert abs(even_odd_area([polygon]) - sampled) < 0.05 * length + 0.01
+
+
+def test_close_to_rt_utils_which_rounds_vertices(tmp_path):
+    """Another reader, of a disc and a hole: it rounds to whole pixels, so the agreement is that of a pixel's width."""
+    pytest.importorskip("rt_utils", reason="rt-utils is not installed")
+    from dicom_factory import write_ct, write_rtstruct
+    from rt_utils import RTStructBuilder
+
+    ct = Ct(shape=(48, 48, 6), spacing_mm=(1.0, 1.0, 3.0))
+    rois = {"Ring": [circle(ct, k, (22.3, 25.1), radius) for k in range(1, 5) for radius in (17.0, 8.0)]}
+    write_ct(tmp_path / "ct", ct)
+    struct = write_rtstruct(tmp_path / "rs", ct, rois, edit=_with_slice_references(ct))
+    theirs = RTStructBuilder.create_from(str(tmp_path / "ct"), str(struct)).get_roi_mask_by_name("Ring")
+    ours, _ = rasterize(rois["Ring"], grid_of(ct))
+    theirs = theirs.transpose(1, 0, 2)
+    overlap = 2 * (theirs & (ours == 1)).sum() / (theirs.sum() + ours.sum())
+    assert overlap > 0.93
+
+
+def _with_slice_references(ct):
+    from pydicom import Dataset
+
+    def edit(data):
+        series = data.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+        series.ContourImageSequence = [_image(ct, k) for k in range(ct.shape[2])]
+        data.RTROIObservationsSequence = []
+        for drawn in data.ROIContourSequence:
+            for n, item in enumerate(drawn.ContourSequence):
+                item.ContourImageSequence = [_image(ct, 1 + n // 2)]
+
+    def _image(ct, k):
+        image = Dataset()
+        image.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        image.ReferencedSOPInstanceUID = f"{ct.series_uid}.{k + 1}"
+        return image
+
+    return edit
