@@ -78,10 +78,13 @@ def resolve_labels(asked: Labels, predictions: Predictions, reference: Reference
 def match(predictions: Predictions, reference: Reference, labels: Labels) -> Matching:
     """Pair every predicted case with its reference, a pair a label.
 
-    Refused: a prediction without reference, a case of predictions.json without its file, and, where no
-    predictions.json says which cases were meant, a reference without prediction.
+    Refused: a prediction without reference, a case that predictions.json refuses or whose file it does not name, and,
+    where no predictions.json says which cases were meant, a reference without prediction.
     """
     matching = Matching()
+    matching.refused += [
+        Refusal(case_id, None, None, f"no prediction: {reason}") for case_id, reason in predictions.refused
+    ]
     for case in predictions.cases:
         for label, parts in labels.items():
             try:

@@ -1,6 +1,5 @@
 """Which masks were predicted: from predictions.json, or from the names of files."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 
 from lungseg_monai.errors import DatasetError, NothingToDoError
 from lungseg_monai.evaluation.masks import is_mask_file, stem
+from lungseg_monai.io import read_json
 
 JOURNAL = "predictions.json"
 NO_SECTION = "all"  # the section of predictions that come without a split
@@ -30,13 +30,17 @@ class PredictedCase:
 
 @dataclass(frozen=True)
 class Predictions:
-    """labels: label -> the reference's labels it unites, as predictions.json says; empty without one."""
+    """What predictions.json says, or as much of it as the files' names do.
+
+    labels: label -> the reference's labels it unites. refused: (case id, reason) of what could not be predicted.
+    """
 
     folder: Path
     cases: list[PredictedCase]
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warning: str | None = None
     checkpoint: dict[str, Any] = field(default_factory=dict)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 def find_predictions(path: Path) -> Predictions:
@@ -88,6 +92,7 @@ def _read_journal(folder: Path) -> Predictions:
         cases = [_case(folder, entry) for entry in content["cases"]]
         warning = (content.get("split") or {}).get("warning")
         checkpoint = dict(content.get("checkpoint") or {})
+        refused = [(str(entry["case_id"]), str(entry["reason"])) for entry in content.get("refused") or []]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
             f"{folder / JOURNAL} is damaged ({type(error).__name__}: {error}): run inference again"
@@ -98,7 +103,7 @@ def _read_journal(folder: Path) -> Predictions:
         raise DatasetError(
             f"{folder / JOURNAL} names a case twice in one section: {', '.join(twice)}; remove one entry"
         )
-    return Predictions(folder, cases, labels, warning, checkpoint)
+    return Predictions(folder, cases, labels, warning, checkpoint, refused)
 
 
 def _case(folder: Path, entry: dict[str, Any]) -> PredictedCase:
@@ -109,14 +114,3 @@ def _case(folder: Path, entry: dict[str, Any]) -> PredictedCase:
         files={str(label): folder / file for label, file in entry["files"].items()},
         slices=None if slices is None else tuple((int(start), int(stop)) for start, stop in slices),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object. Raises DatasetError: missing, unreadable, or something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} can't be read ({error}): write it again") from error
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} must hold a JSON object, it holds a {type(content).__name__}: write it again")
-    return content

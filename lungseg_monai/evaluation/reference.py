@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from lungseg_monai.errors import DatasetError, EvaluationError, NothingToDoError
 from lungseg_monai.evaluation.masks import is_mask_file, stem
-from lungseg_monai.evaluation.predictions import mask_files, read_json
+from lungseg_monai.evaluation.predictions import mask_files
+from lungseg_monai.io import read_json
 
 
 class Reference(Protocol):

@@ -9,9 +9,10 @@ from shlex import quote
 from typing import Any, TypeVar
 
 from lungseg_monai.errors import DatasetError, LungsegError, NothingToDoError, ReportError
-from lungseg_monai.evaluation.predictions import JOURNAL, Predictions, find_predictions, read_json
+from lungseg_monai.evaluation.predictions import JOURNAL, Predictions, find_predictions
 from lungseg_monai.evaluation.reference import PreparedReference, read_prepared
 from lungseg_monai.evaluation.tables import CASE_KEYS, SLICE_KEYS
+from lungseg_monai.io import read_json
 
 CURVE_COLUMNS = ("loss", "accuracy", "dice")
 SUMMARY_KEYS = ("label", "section", "level", "slices", "metric", "n", "not_computed", "mean", "median", "std", "p05")

@@ -236,6 +236,13 @@ def test_several_rois_of_one_label_are_united_and_the_name_itself_serves(tmp_pat
     assert evaluate(predictions, prepared)["cases"][2] == before
 
 
+def test_what_could_not_be_predicted_is_named(prepared, predictions):
+    edit_json(
+        predictions / "predictions.json", lambda journal: journal.update(refused=[{"case_id": "P9", "reason": "cut"}])
+    )
+    assert refused(evaluate(predictions, prepared)) == {"P9": "no prediction: cut"}
+
+
 def test_missing_cases_are_named(prepared, predictions):
     edit_json(prepared / "dataset.json", lambda dataset: dataset["cases"].pop(0))
     assert "no case P1" in refused(evaluate(predictions, prepared))["P1"]
