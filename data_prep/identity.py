@@ -129,8 +129,9 @@ class Secrets:
         for tag in SECRET_TAGS:
             value = text(data, tag)
             self.values.update(part for part in (value, *re.split(r"[\\^]", value)) if len(part) >= SHORTEST)
-        if len(patient_id) >= SHORTEST and not keep_ids:
-            self.values.add(patient_id)
+        if not keep_ids:
+            numbers = {word for word in _words(patient_id) if len(word) > SHORTEST and not word.isalpha()}
+            self.values |= numbers | ({patient_id} if len(patient_id) >= SHORTEST else set())
 
     def in_name(self, name: str | None) -> bool:
         """Whether `name` (of a ROI or a series) holds a part of a patient's name."""

@@ -1,5 +1,6 @@
 """One CT slice's header -> plain values. Unusable values become None here; what may be None is decided elsewhere."""
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,9 +150,8 @@ def text(data: Any, keyword: str) -> str:
         return ""
     if value is None:
         return ""
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        return str(value).strip(" \0")
-    return "\\".join(str(part).strip(" \0") for part in value)
+    several = isinstance(value, MutableSequence)  # not a PersonName, which can be looped over by letter
+    return "\\".join(str(part).strip(" \0") for part in (value if several else [value]))
 
 
 def _numbers(data: Any, keyword: str, count: int) -> tuple[float, ...] | None:
