@@ -73,12 +73,23 @@ def case_table(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings(facts: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """run.json as groups of (name, value): its plain values first, then a group for each object in it."""
-    plain = {key: value for key, value in facts.items() if not isinstance(value, Mapping)}
+    plain = {key: value for key, value in facts.items() if not isinstance(value, Mapping) and key != "left_out"}
     nested = {key: value for key, value in facts.items() if isinstance(value, Mapping) and value}
     if checkpoint and "checkpoint" not in nested:
         nested["checkpoint"] = checkpoint
     every = ({"run": plain} if plain else {}) | nested
     return [(name.replace("_", " "), list(_flat(values))) for name, values in every.items()]
+
+
+def left_out(facts: Mapping[str, Any]) -> list[str]:
+    """What run.json says was left out of training, a line each, in full."""
+    entries = facts.get("left_out")
+    lines = []
+    for entry in entries if isinstance(entries, list) else []:
+        told = entry if isinstance(entry, Mapping) else {"reason": entry}
+        about = f" ({told['section']})" if told.get("section") else ""
+        lines.append(f"{told.get('case_id', 'a case')}{about}: {told.get('reason', 'no reason given')}")
+    return lines
 
 
 def shown(value: Any) -> str:

@@ -69,6 +69,7 @@ def context(run: Run) -> dict[str, Any]:
         "sections": [_section(run, scores, *group) for group in content.sections(scores)] if scores else [],
         "cases": content.case_table(scores) if scores else None,
         "refused": [refusal_line(refusal) for refusal in run.scores["refused"]] if run.scores else [],
+        "left_out": content.left_out(run.facts),
         "settings": content.settings(run.facts, run.predictions.checkpoint if run.predictions else {}),
         "window": f"{WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU",
         "version": __version__,

@@ -205,6 +205,17 @@ def test_a_missing_dataset_is_asked_for(run, prepared, tmp_path):
         assert read_run(run, dataset).notes == []
 
 
+def test_what_was_left_out_and_not_scored_is_named_in_full(tmp_path, prepared):
+    entry = {"case_id": "P7", "section": "training", "reason": "its mask lies on another grid " + "x" * 400}
+    run = make_run(tmp_path / "run", prepared, {"left_out": [entry, "something else"]})
+    predictions = make_predictions(prepared, run / "predictions", {"P1": "test", "P2": "test"})
+    (predictions / "P2" / "lungs.nii.gz").unlink()
+    write_scores(evaluate(predictions, prepared), run)
+    page = page_of(run)
+    assert f"P7 (training): {entry['reason']}" in page.text and "something else" in page.text
+    assert "P2 (test, lungs): " in page.text and "lungs.nii.gz is not there" in page.text
+
+
 def test_what_is_no_run_is_refused(tmp_path, prepared):
     with pytest.raises(NothingToDoError, match=r"run\.json"):
         read_run(prepared)
