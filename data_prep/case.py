@@ -63,7 +63,9 @@ def convert_case(plan: CasePlan, folder: Path, salt: bytes, found: Scan) -> tupl
         try:
             drawn = read_rtstruct(pair.struct.path)
         except RtstructError as error:
-            refusals.append(Refusal("rtstruct", found.where(pair.struct.path), str(error), pair.struct.sop_uid))
+            path = pair.struct.path
+            reason = found.secrets.hide_files(str(error), [path])
+            refusals.append(Refusal("rtstruct", found.where(path), reason, pair.struct.sop_uid))
             continue
         struct_hash = hashed(salt, pair.struct.sop_uid)
         rois.extend(masks.write(roi) | {"rtstruct_uid_hash": struct_hash} for roi in drawn)

@@ -201,16 +201,19 @@ def _earlier(out: Path, plans: list[CasePlan], salt: bytes) -> tuple[list[dict[s
 def _series_refusal(plan: CasePlan, error: Exception, found: Scan) -> Refusal:
     folder = Path(os.path.commonpath([one.path.parent for one in plan.slices]))
     where = "" if found.source.is_file() else found.where(folder)
-    reason = str(error) if isinstance(error, PrepError) else f"unexpected {type(error).__name__}: {error}"
+    if isinstance(error, PrepError):
+        reason = found.secrets.hide_files(str(error), [one.path for one in plan.slices])
+    else:
+        reason = found.secrets.hide(f"unexpected {type(error).__name__}: {error}")
     return Refusal("series", where or plan.slices[0].path.name, reason, plan.slices[0].series_uid)
 
 
 def _public(refusal: Refusal, found: Scan, salt: bytes) -> dict[str, Any]:
-    """The refusal as it may be written: UIDs hashed, and no word that identifies a patient."""
+    """The refusal as it is written: UIDs hashed, and no part of a name in the path."""
     return {
         "what": refusal.what,
         "where": found.secrets.hide(refusal.where),
-        "reason": found.secrets.hide(refusal.reason),
+        "reason": refusal.reason,
         "uid_hash": hashed(salt, refusal.uid),
     }
 

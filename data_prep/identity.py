@@ -141,6 +141,12 @@ class Secrets:
         """`message` (a path, an error) with all secrets replaced."""
         return self._pattern(self.names | self.values).sub("***", unicodedata.normalize("NFC", message))
 
+    def hide_files(self, message: str, files: Iterable[Path]) -> str:
+        """`message` with the secrets in the names of `files` replaced, and all other words left alone."""
+        for name in sorted({file.name for file in files}, key=len, reverse=True):
+            message = message.replace(name, self.hide(name))
+        return message
+
     @staticmethod
     def _pattern(words: Iterable[str]) -> re.Pattern[str]:
         ordered = sorted(words, key=lambda word: (-len(word), word))
