@@ -32,7 +32,7 @@ ALWAYS = (
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """scores.json -> text: a table a label and section, with its warning and blank slices; the policy; what is refused."""
+    """scores.json -> text: a table a label and section with its warning and blank slices; the policy; the refusals."""
     lines = []
     for label, section in groups(scores["cases"]):
         lines += ["", *_section(scores, label, section)]
