@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lungseg_monai.errors import DatasetError
+from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import grid_of, read_json
 
 SECTIONS = ("training", "validation", "test")
@@ -81,8 +81,11 @@ def select_cases(
     `labels` says which targets a case must offer: {lungs: [lung_left, lung_right]} takes cases with ROIs labelled
     `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
     A case that can't be used is left out and named, with the reason. Raises DatasetError when a file is missing or
-    damaged, when no case is left in a section of `needed`, or when there is no such fold.
+    damaged, when no case is left in a section of `needed`, or when there is no such fold; ConfigError for `labels` of
+    another form.
     """
+    if labels is not None:
+        _check_labels(labels)
     folder = Path(dataset_dir)
     dataset = _read(folder / "dataset.json", "lungseg-prep dicom2nifti DICOM_FOLDER PREPARED")
     datalist = _read(folder / "datalist.json", f"lungseg-prep split {folder / 'dataset.json'}")
@@ -104,6 +107,15 @@ def select_cases(
         if not lists.section(section):
             raise DatasetError(_none_left(folder, section, left_out, known, labels))
     return lists
+
+
+def _check_labels(labels: Labels) -> None:
+    form = isinstance(labels, Mapping) and all(isinstance(parts, list | tuple) for parts in labels.values())
+    if not form or not labels or {"image", "label", "case_id", "slices", "slice_count"} & set(labels):
+        raise ConfigError(
+            f"labels must name targets and the labels that each unites, as {{'lungs': ['lung_left', 'lung_right']}}; "
+            f"a target can't be called image, label, case_id, slices or slice_count. Got {labels!r}"
+        )
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""The shared transform lists: HU window, the union of masks, the way to the network's grid and back."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Compose, Invertd
+from scipy.ndimage import center_of_mass
+
+from lungseg_monai.data import select_cases
+from lungseg_monai.transforms.chains import image_volume, labelled_volume, slice_augmentation
+from prepared import make_prepared
+
+LABELS = {"lungs": ["lung_left", "lung_right"]}
+WINDOW = (-1000, 400)
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    """P1 on an upright, P2 on an oblique grid."""
+    folder = make_prepared(tmp_path_factory.mktemp("prepared"))
+    return select_cases(folder, LABELS).items("training")
+
+
+def union(item: dict) -> np.ndarray:
+    return np.maximum.reduce([np.asarray(nib.load(file).dataobj) for file in item["lungs"]])
+
+
+def test_unresized_volumes_are_the_files(items):
+    for item in items:
+        image, label = np.asarray(nib.load(item["image"]).dataobj), union(item)
+        loaded = Compose(labelled_volume(["lungs"], WINDOW, image.shape[:2]))(item)
+        windowed = np.clip((image.astype(float) + 1000) / 1400, 0, 1)
+        np.testing.assert_allclose(loaded["image"][0].numpy(), windowed, atol=1e-6)
+        np.testing.assert_array_equal(loaded["label"][0].numpy(), label)
+        assert loaded["label"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("size", [(96, 80), (32, 24)])
+def test_resizing_moves_nothing(items, size):
+    """Image and label keep their centres, in shares of the slice, and the area its share."""
+    for item in items:
+        loaded = Compose(labelled_volume(["lungs"], WINDOW, size))(item)
+        label, before = loaded["label"][0].numpy(), union(item)
+        for axis, length in enumerate(size):  # to 0.15 pixels of the network's grid
+            centre = (center_of_mass(label)[axis] + 0.5) / length
+            assert centre == pytest.approx((center_of_mass(before)[axis] + 0.5) / before.shape[axis], abs=0.15 / length)
+        assert label.mean() == pytest.approx(before.mean(), rel=0.05)
+        assert loaded["label"].shape[1:] == loaded["image"].shape[1:] == (*size, before.shape[2])
+
+
+def test_several_targets_are_channels_in_order(items):
+    item = {**items[0], "left": items[0]["lungs"][:1], "right": items[0]["lungs"][1:]}
+    label = Compose(labelled_volume(["right", "left"], WINDOW, (48, 40)))(item)["label"]
+    np.testing.assert_array_equal(label[0], np.asarray(nib.load(item["right"][0]).dataobj))
+    np.testing.assert_array_equal(label[1], np.asarray(nib.load(item["left"][0]).dataobj))
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "RAS", "PSL", "ARI"])
+def test_whatever_way_a_file_lies_slices_are_axial_and_come_back(items, tmp_path, axcodes):
+    """The same chest stored along other axes gives the same network input, and its mask its own grid."""
+    original = nib.load(items[0]["image"])
+    wanted = nib.orientations.axcodes2ornt(axcodes)
+    turned = original.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(original.affine), wanted))
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    chain = Compose(image_volume(WINDOW, (64, 64)))
+    straight, item = chain({"image": items[0]["image"]}), chain({"image": str(tmp_path / "turned.nii.gz")})
+    np.testing.assert_allclose(item["image"].numpy(), straight["image"].numpy(), atol=1e-5)
+
+    item["pred"] = item["image"].clone()
+    back = Invertd("pred", chain, "image", nearest_interp=False)(item)
+    assert back["pred"].shape[1:] == turned.shape
+    np.testing.assert_allclose(back["pred"].affine, turned.affine, atol=1e-4)
+
+
+def test_augmentation_moves_image_and_label_together_and_keeps_the_label_binary():
+    label = torch.zeros(1, 64, 64)
+    label[:, 14:34, 30:50] = 1
+    augment = Compose(slice_augmentation(True))
+    moved = 0
+    for seed in range(20):
+        augment.set_random_state(seed=seed)
+        out = augment({"image": label * 0.8, "label": label})
+        assert set(np.unique(out["label"].numpy())) <= {0, 1}
+        overlap = (out["image"].numpy() > 0.45) == (out["label"].numpy() > 0)
+        assert overlap.mean() > 0.97
+        moved += not np.array_equal(out["label"].numpy(), label.numpy())
+    assert moved > 5
+    assert slice_augmentation(False) == []

@@ -1,0 +1,82 @@
+"""Every network that lungseg_monai.networks exports: shapes, gradients, TorchScript, ONNX, parameter count."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from lungseg_monai import networks
+
+# As built with defaults: input shape, and the number of trainable parameters.
+EXPECTED = {"GaoUNet": ((2, 1, 32, 48), 7_762_465)}
+SMALL = {"GaoUNet": {"width": 2}}
+
+
+@pytest.fixture(params=networks.__all__)
+def name(request):
+    return request.param
+
+
+def small(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    return getattr(networks, name)(**SMALL[name]), torch.rand(EXPECTED[name][0])
+
+
+def test_a_pinned_number_of_parameters(name):
+    network = getattr(networks, name)()
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == EXPECTED[name][1]
+
+
+def test_the_output_is_a_logit_for_each_pixel_and_channel(name):
+    _, x = small(name)
+    network = getattr(networks, name)(out_channels=3, **SMALL[name])
+    y = network(x)
+    assert y.shape == (x.shape[0], 3, *x.shape[2:])
+    assert y.min() < 0 or y.max() > 1
+
+
+def test_every_parameter_gets_a_gradient(name):
+    network, x = small(name)
+    network(x).square().sum().backward()
+    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_torchscript_computes_the_same(name):
+    network, x = small(name)
+    network.eval()
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), stream)
+    stream.seek(0)
+    torch.testing.assert_close(torch.jit.load(stream)(x), network(x))
+
+
+def test_onnx_computes_the_same(name, tmp_path):
+    reference = pytest.importorskip("onnx.reference", reason="onnx is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    network, x = small(name)
+    network.eval()
+    torch.onnx.export(network, (x,), tmp_path / "network.onnx", dynamo=True, verbose=False)
+    session = reference.ReferenceEvaluator(str(tmp_path / "network.onnx"))
+    (y,) = session.run(None, {session.input_names[0]: x.numpy()})
+    np.testing.assert_allclose(y, network(x).detach().numpy(), atol=1e-4)
+
+
+def test_a_size_that_does_not_fit_is_refused_with_the_size(name):
+    network, x = small(name)
+    with pytest.raises(ValueError, match="40 x 48"):
+        network(torch.rand(*x.shape[:2], 40, 48))
+
+
+def test_gao_width_64_is_the_unet_of_ronneberger():
+    """31.0 million parameters are what the U-Net of 2015 has with padding; here with batch normalisation."""
+    network = networks.GaoUNet(width=64, norm=False)
+    assert sum(p.numel() for p in network.parameters()) == 31_030_593
+
+
+def test_gao_dropout_acts_in_training_only():
+    torch.manual_seed(0)
+    network, x = networks.GaoUNet(width=2, dropout=0.5), torch.rand(1, 1, 32, 32)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
