@@ -46,7 +46,7 @@ def build_abdomen(body: Habitus, wall: ChestWall) -> Abdomen:
     back = wall.spine_y.value(-200)
     kidneys = union(*(ellipsoid((side * 58, back + 4, left - 108 - 8 * (side < 0)), (27, 25, 52)) for side in (-1, 1)))
     bowel = _bowel(body, left)
-    gas = union(intersect(lumen, _in_front_of(-2.0)), intersect(grow(bowel, -3), _in_front_of(-48.0)))
+    gas = union(intersect(lumen, _in_front_of(-2.0)), intersect(grow(bowel, -3), _in_front_of(-46.0)))
     return Abdomen(whole, fat, liver, spleen, stomach, kidneys, bowel, gas)
 
 
@@ -57,8 +57,8 @@ def _below(side: str, body: Habitus) -> Solid:
 
 def _bowel(body: Habitus, top: float) -> Solid:
     side, z = body.half_width - 30, top - 92
-    line = [(side, -8, z + 4), (side - 30, -46, z - 6), (0, -58, z - 18), (-side + 20, -52, z - 14)]
-    return tube(line, [17, 20, 18, 20])
+    line = [(side, -8, z + 4), (side - 30, -46, z - 6), (0, -58, z - 18), (-side + 30, -50, z - 16)]
+    return tube(line, [15, 17, 15, 17])
 
 
 def _in_front_of(y_mm: float) -> Solid:

@@ -27,7 +27,7 @@ CANAL_BEHIND_MM = 25.0  # from the middle of a vertebral body to that of its can
 
 @dataclass(frozen=True)
 class ChestWall:
-    """cage: the inside of ribs and abdominal wall. spine_y: the middle of the vertebral bodies. glands: in the breasts."""
+    """cage: the inside of ribs and abdominal wall. spine_y: the middle of the vertebral bodies."""
 
     cage: Solid
     spine_y: Profile

@@ -33,7 +33,7 @@ def write_cohort(
                 _write(patient, folder)
             except OSError as error:
                 raise OutputError(
-                    f"can't write {folder}: {error.strerror or error}. Choose a folder you may write to, with room left."
+                    f"can't write {folder}: {error.strerror or error}. Choose another OUT, or make room."
                 ) from error
         folders.append(folder)
     return folders

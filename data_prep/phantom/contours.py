@@ -30,16 +30,16 @@ def trace(solid: Solid, grid: Grid, slices: tuple[int, ...], body_from_world: Ar
     from skimage.measure import find_contours
 
     step_mm = float(np.clip((solid.box_mm[1] - solid.box_mm[0]).min() / STEPS_ACROSS, *STEP_RANGE_MM))
-    finer = [max(1, int(np.ceil(pixel / step_mm))) for pixel in grid.spacing_mm[:2]]
+    finer = [max(1, int(np.ceil(pixel / step_mm - 1e-6))) for pixel in grid.spacing_mm[:2]]
     # fine index -> index: sample m lies at (m + OFF_CENTRE) / finer
     index_from_fine = np.diag([1 / finer[0], 1 / finer[1], 1.0, 1.0])
     index_from_fine[:2, 3] = OFF_CENTRE / finer[0], OFF_CENTRE / finer[1]
-    shape = grid.shape_ijk[0] * finer[0], grid.shape_ijk[1] * finer[1]
+    blocks = -(-grid.shape_ijk[0] * finer[0] // BLOCK), -(-grid.shape_ijk[1] * finer[1] // BLOCK)
     body_from_fine = body_from_world @ grid.affine_lps @ index_from_fine
 
     contours = []
     for k in slices:
-        field = _sample(solid, shape, k, body_from_fine)
+        field = _sample(solid, blocks, k, body_from_fine)
         if field is None:
             continue
         origin, values = field
@@ -51,34 +51,41 @@ def trace(solid: Solid, grid: Grid, slices: tuple[int, ...], body_from_world: Ar
     return contours
 
 
-def _sample(solid: Solid, shape: tuple[int, int], k: int, body_from_fine: Array) -> tuple[Array, NDArray] | None:
-    """The field on slice k around the solid, with a rim outside it that closes every outline; and where it starts."""
-    blocks = shape[0] // BLOCK, shape[1] // BLOCK
-    body_from_block = body_from_fine @ np.array(
-        [[BLOCK, 0, 0, (BLOCK - 1) / 2], [0, BLOCK, 0, (BLOCK - 1) / 2], [0, 0, 1, 0], [0, 0, 0, 1.0]]
-    )
+def _sample(solid: Solid, blocks: tuple[int, int], k: int, body_from_fine: Array) -> tuple[Array, NDArray] | None:
+    """The field on slice k around the solid, and the fine index where it starts; None where the solid is not.
+
+    A rim that lies outside closes every outline. Away from the surface a block holds its middle's value throughout.
+    """
+    middle = (BLOCK - 1) / 2
+    body_from_block = body_from_fine @ [[BLOCK, 0, 0, middle], [0, BLOCK, 0, middle], [0, 0, 1, 0], [0, 0, 0, 1]]
     diagonal_mm = float(np.linalg.norm(body_from_block[:3, 0] + body_from_block[:3, 1]))
     reach_mm = STEEPEST * diagonal_mm * (1 / 2 + 1 / BLOCK)  # from a block's middle to its corner, and a sample more
-    values = np.full((shape[0] + 2, shape[1] + 2), FAR, np.float32)
+    values = np.full((blocks[0] * BLOCK + 2, blocks[1] * BLOCK + 2), FAR, np.float32)
     for (columns, rows), points in tiles(blocks, range(k, k + 1), body_from_block, solid, TILE // BLOCK):
         coarse = solid.at(points)
         if isinstance(coarse, float):
             continue
         fine = coarse[:, :, 0].repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
-        i, j = np.nonzero(np.abs(fine) < reach_mm)
+        first = columns.start * BLOCK, rows.start * BLOCK
+        i, j = _samples_of(np.abs(coarse[:, :, 0]) < reach_mm)
         if i.size:
-            index = np.stack([i + columns.start * BLOCK, j + rows.start * BLOCK, np.full(i.size, k)], axis=1)
-            near = Points.of(index @ body_from_fine[:3, :3].T + body_from_fine[:3, 3])
-            fine[i, j] = solid.at(near)
-        target = values[1:-1, 1:-1][
-            columns.start * BLOCK : columns.stop * BLOCK, rows.start * BLOCK : rows.stop * BLOCK
-        ]
-        target[:] = fine
-    inside = np.argwhere(values < 0)
-    if not inside.size:
+            index = np.stack([i + first[0], j + first[1], np.full(i.size, k)], axis=1)
+            fine[i, j] = solid.at(Points.of(index @ body_from_fine[:3, :3].T + body_from_fine[:3, 3]))
+        values[1 + first[0] : 1 + columns.stop * BLOCK, 1 + first[1] : 1 + rows.stop * BLOCK] = fine
+    inside = values < 0
+    if not inside.any():
         return None
-    low, high = inside.min(axis=0) - 1, inside.max(axis=0) + 2
-    return low - 1.0, values[low[0] : high[0], low[1] : high[1]]
+    columns_in, rows_in = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    i0, j0 = columns_in[0] - 1, rows_in[0] - 1
+    return np.array([i0 - 1.0, j0 - 1.0]), values[i0 : columns_in[-1] + 2, j0 : rows_in[-1] + 2]
+
+
+def _samples_of(blocks: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Fine indices (i, j) of all samples in the chosen blocks."""
+    within = np.arange(BLOCK)
+    column, row = (axis[:, None, None] * BLOCK for axis in np.nonzero(blocks))
+    i, j = np.broadcast_arrays(column + within[:, None], row + within)
+    return i.ravel(), j.ravel()
 
 
 def _area_mm2(line: NDArray, grid: Grid, finer: list[int]) -> float:

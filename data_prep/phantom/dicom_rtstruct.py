@@ -1,9 +1,10 @@
-"""The phantom's structures as an RTSTRUCT (PS3.3 A.19): closed planar contours in mm, holes as contours of their own."""
+"""The phantom's structures as an RTSTRUCT (PS3.3 A.19): closed planar contours in mm, holes as such of their own."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -95,8 +96,10 @@ def _contour(patient: Patient, contour: Contour) -> Dataset:
     item.ContourImageSequence = Sequence([_image(patient, contour.k)])
     item.ContourGeometricType = "CLOSED_PLANAR"
     item.NumberOfContourPoints = len(contour.points_mm)
-    # The finished bytes: pydicom would turn each of some 100,000 numbers into an object first, which takes seconds.
+    # The finished bytes, marked as encoded for this file already: pydicom would turn each of some 100,000 numbers
+    # into an object first, which takes seconds.
     text = contour_data((contour.points_mm.ravel() + 0.0).tolist())
+    item.set_original_encoding(True, True, default_encoding)
     item[Tag("ContourData")] = RawDataElement(Tag("ContourData"), "DS", len(text), text, 0, True, True)
     return item
 

@@ -45,8 +45,8 @@ def draw_habitus(random: np.random.Generator, female: bool) -> Habitus:
     stature = between(-1, 1)  # tall people have long and wide lungs
     return Habitus(
         female=female,
-        half_width=(121 if female else 134) + 6 * stature + between(-6, 6),
-        half_depth=(85 if female else 94) + 4 * stature + between(-8, 8),
+        half_width=(123 if female else 136) + 6 * stature + between(-6, 6),
+        half_depth=(88 if female else 97) + 4 * stature + between(-8, 8),
         apex_z=82 + 6 * stature + between(-4, 4),
         apex_drop_left=between(-6, 10),
         dome_z_right=-68 - 8 * stature + between(-13, 13),
@@ -56,7 +56,7 @@ def draw_habitus(random: np.random.Generator, female: bool) -> Habitus:
         heart_scale=between(0.85, 1.2),
         heart_left=between(8, 24),
         muscle=(13 if female else 18) + between(0, 8),
-        fat=float(random.triangular(6, 16, 42)),
+        fat=float(random.triangular(6, 14, 38)),
         kyphosis=between(0.6, 1.5),
         arms_up=bool(random.random() < 0.75),
         curved_table=bool(random.integers(2)),

@@ -93,10 +93,10 @@ def build_vessels(side: str, pleura: Pleura, random: np.random.Generator) -> Sol
 
 def _branch(start: Array, ends: Array, radius: float, random: np.random.Generator, rods: list[Solid]) -> None:
     if len(ends) == 1:
-        rods.append(capsule(start, ends[0], radius, 0.6))
+        rods.append(capsule(start, ends[0], radius, 0.6, spare_mm=2))
         return
     fork = start + random.uniform(0.3, 0.5) * (ends.mean(axis=0) - start)
-    rods.append(capsule(start, fork, radius, radius * 0.85))
+    rods.append(capsule(start, fork, radius, radius * 0.85, spare_mm=2))
     spread = ends - ends.mean(axis=0)
     longest = np.linalg.svd(spread, full_matrices=False)[2][0]
     order = np.argsort(spread @ longest, kind="stable")

@@ -13,7 +13,7 @@ SPACING_RANGE_MM = (0.3, 20.0)
 class PhantomOptions:
     """How the phantom is scanned; the anatomy depends on seed and patient number alone.
 
-    size: "small" (128 x 128 pixels of 2.6 to 3.2 mm, slices of 5 to 6 mm) or "full" (512 x 512 of 0.8 to 1 mm,
+    size: "small" (128 x 128 pixels of 2.6 to 3.4 mm, slices of 5 to 6 mm) or "full" (512 x 512 of 0.8 to 1 mm,
     slices of 1.5 to 3 mm). spacing_mm: (x, y, z) along columns, rows and slices instead of the size's own; the field
     of view stays, so the matrix changes. oblique_deg: turns the image planes about the patient's x, y and z axes, in
     this order. missing_slices: this many inner slices are left out. noise_hu: standard deviation of the noise.

@@ -10,7 +10,7 @@ from data_prep.phantom.solids import Array
 
 PIXELS = {"small": 128, "full": 512}
 SLICE_SPACING_MM = {"small": (5.0, 5.5, 6.0), "full": (1.5, 2.0, 2.5, 3.0)}
-FIELD_OF_VIEW_MM = {"small": (333, 410), "full": (410, 500)}
+FIELD_OF_VIEW_MM = {"small": (333, 430), "full": (410, 500)}
 AROUND_BODY = {"small": 1.0, "full": 1.22}
 SMALL_SLICES = (48, 60)
 

@@ -11,7 +11,7 @@ from data_prep.phantom.chest_wall import ChestWall, build_chest_wall, is_disc
 from data_prep.phantom.habitus import Habitus
 from data_prep.phantom.lungs import LEFT, RIGHT, Pleura, build_pleura, build_vessels
 from data_prep.phantom.mediastinum import Mediastinum, build_mediastinum
-from data_prep.phantom.solids import Array, Points, Solid, grow, intersect, subtract, union
+from data_prep.phantom.solids import EVERYWHERE, Array, Points, Solid, grow, intersect, subtract, union
 from data_prep.phantom.table import build_table
 from data_prep.phantom.tumours import Tumour, grow_tumours
 
@@ -93,7 +93,8 @@ def _wall_layers(body: Habitus, wall: ChestWall) -> list[tuple[Solid, Paint]]:
     layers: list[tuple[Solid, Paint]] = [(wall.skin, 10.0), (grow(wall.skin, -2), FAT_HU)]
     if wall.breasts and wall.glands:
         layers += [(wall.breasts, 0.0), (grow(wall.breasts, -2), FAT_HU), (wall.glands, 15.0)]
-    inside = intersect(wall.cage, grow(wall.muscle, -4))
+    below_neck = Solid(lambda points: points.z - body.apex_z - 14, EVERYWHERE)
+    inside = intersect(wall.cage, grow(wall.muscle, -4), below_neck, blend_mm=12.0)
     return [*layers, (wall.muscle, MUSCLE_HU), (inside, FAT_HU + 8)]
 
 
@@ -114,10 +115,10 @@ def _abdomen_layers(body: Habitus, abdomen: Abdomen) -> list[tuple[Solid, Paint]
     return [
         (abdomen.whole, MUSCLE_HU),
         (abdomen.fat, FAT_HU),
-        (abdomen.bowel, 30.0),
         (abdomen.kidneys, 34 + 1.6 * contrast),
         (abdomen.spleen, 48 + contrast),
         (abdomen.liver, 58 + 0.8 * contrast),
+        (abdomen.bowel, 30.0),
         (abdomen.stomach, 42.0),
         (grow(abdomen.stomach, -4), 14.0),
         (abdomen.gas, -975.0),

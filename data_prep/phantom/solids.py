@@ -62,9 +62,9 @@ class Solid:
         return points.known[self]
 
 
-def box(low: ArrayLike, high: ArrayLike) -> Array:
-    """(2, 3) box around what lies between `low` and `high`, with REACH to spare."""
-    return np.array([np.asarray(low, float) - REACH, np.asarray(high, float) + REACH])
+def box(low: ArrayLike, high: ArrayLike, spare_mm: float = REACH) -> Array:
+    """(2, 3) box around what lies between `low` and `high`, with `spare_mm` to spare."""
+    return np.array([np.asarray(low, float) - spare_mm, np.asarray(high, float) + spare_mm])
 
 
 EVERYWHERE = box([-np.inf] * 3, [np.inf] * 3)
@@ -90,8 +90,17 @@ def ellipsoid(center_mm: ArrayLike, radii_mm: ArrayLike, axes: ArrayLike | None 
     return Solid(formula, box(center - half, center + half))
 
 
-def capsule(start_mm: ArrayLike, end_mm: ArrayLike, start_radius: float, end_radius: float | None = None) -> Solid:
-    """A rod with round ends whose radius changes linearly from `start_radius` to `end_radius` (mm)."""
+def capsule(
+    start_mm: ArrayLike,
+    end_mm: ArrayLike,
+    start_radius: float,
+    end_radius: float | None = None,
+    spare_mm: float = REACH,
+) -> Solid:
+    """A rod with round ends whose radius changes linearly from `start_radius` to `end_radius` (mm).
+
+    spare_mm: how far outside its field is asked for; less than REACH is faster, and only for rods that blend with none.
+    """
     start, end = np.asarray(start_mm, float), np.asarray(end_mm, float)
     r0, r1 = float(start_radius), float(start_radius if end_radius is None else end_radius)
     along = end - start
@@ -107,7 +116,7 @@ def capsule(start_mm: ArrayLike, end_mm: ArrayLike, start_radius: float, end_rad
         return np.sqrt(dx * dx + dy * dy + dz * dz) - (r0 + t * (r1 - r0))
 
     widest = max(r0, r1)
-    return Solid(formula, box(np.minimum(start, end) - widest, np.maximum(start, end) + widest))
+    return Solid(formula, box(np.minimum(start, end) - widest, np.maximum(start, end) + widest, spare_mm))
 
 
 def tube(points_mm: Sequence[ArrayLike], radii_mm: Sequence[float]) -> Solid:
@@ -119,17 +128,17 @@ def tube(points_mm: Sequence[ArrayLike], radii_mm: Sequence[float]) -> Solid:
 def union(*solids: Solid, blend_mm: float = 0.0) -> Solid:
     """All of `solids`; corners between them are filled by a fillet of about `blend_mm` (at most REACH)."""
 
+    low, high = (np.array([solid.box_mm[end] for solid in solids]) for end in (0, 1))
+
     def formula(points: Points) -> Field:
         result: Field = FAR
-        for solid in solids:
-            value = solid.at(points)
+        for index in np.flatnonzero((low <= points.high).all(axis=1) & (high >= points.low).all(axis=1)):
+            value = solids[index].at(points)
             if not isinstance(value, float):
                 result = value if isinstance(result, float) else soft_minimum(result, value, blend_mm)
         return result
 
-    return Solid(
-        formula, np.array([np.min([s.box_mm[0] for s in solids], 0), np.max([s.box_mm[1] for s in solids], 0)])
-    )
+    return Solid(formula, np.array([low.min(axis=0), high.max(axis=0)]))
 
 
 def intersect(*solids: Solid, blend_mm: float = 0.0) -> Solid:
