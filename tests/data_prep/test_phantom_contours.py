@@ -59,7 +59,8 @@ def test_contours_lie_on_slices_that_exist(patient):
             assert np.abs(index[:, 2] - contour.k).max() < 1e-6
             assert len(index) >= 3
             assert not np.array_equal(index[0], index[-1])
-        assert [c.tolist() for c in patient.contours_mm(label)] == [c.points_mm.tolist() for c in contours]
+    tumour = patient.contours("GTV-1")
+    assert [points.tolist() for points in patient.contours_mm("GTV-1")] == [c.points_mm.tolist() for c in tumour]
 
 
 def test_vertices_follow_no_raster(patient):

@@ -13,8 +13,8 @@ from data_prep.errors import OutputError, UsageError
 from data_prep.geometry import LPS_TO_RAS
 from data_prep.phantom import PhantomOptions, cohort, make_patient, write_cohort
 
-OPTIONS = PhantomOptions(spacing_mm=(8.0, 6.0, 11.0), oblique_deg=(7.0, -5.0, 11.0))
-GAPS = PhantomOptions(spacing_mm=(8.0, 6.0, 11.0), missing_slices=5)
+OPTIONS = PhantomOptions(spacing_mm=(8.0, 6.0, 18.0), oblique_deg=(7.0, -5.0, 11.0))
+GAPS = PhantomOptions(spacing_mm=(8.0, 6.0, 18.0), missing_slices=5)
 NUMBER = 2
 
 
@@ -42,9 +42,9 @@ def structures(written):
 
 
 def test_same_seed_same_bytes_for_any_number_of_patients(written, tmp_path):
-    again = write_cohort(tmp_path, patients=NUMBER + 1, seed=5, options=OPTIONS)
-    assert files(again[1]) == files(written[0])
-    assert files(again[2]) != files(again[1])
+    (again,) = write_cohort(tmp_path, patients=1, seed=5, options=OPTIONS)
+    assert files(again) == files(written[0].parent / "PHANTOM-001")
+    assert files(again) != files(written[0])
 
 
 def test_simpleitk_reads_the_grid_and_the_voxels(written):
@@ -143,7 +143,7 @@ def test_missing_slices_are_missing_from_files_and_references(tmp_path):
     (folder,) = write_cohort(tmp_path, patients=1, seed=5, options=GAPS)
     data = [pydicom.dcmread(path, stop_before_pixels=True) for path in (folder / "ct").iterdir()]
     heights = np.sort([float(d.SliceLocation) for d in data])
-    gaps = np.round(np.diff(heights) / 11.0).astype(int)
+    gaps = np.round(np.diff(heights) / 18.0).astype(int)
     assert gaps.sum() - len(gaps) == 5
     structures = pydicom.dcmread(folder / "rtstruct" / "1-1.dcm")
     instances = {d.SOPInstanceUID for d in data}
@@ -160,25 +160,27 @@ def test_the_standards_own_checker_finds_no_error(written):
         assert "Error" not in told.stdout + told.stderr
 
 
-def test_a_second_run_keeps_what_is_there_and_makes_what_is_not(tmp_path):
-    first = write_cohort(tmp_path, patients=1, seed=5, options=OPTIONS)[0]
-    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    both = write_cohort(tmp_path, patients=2, seed=5, options=OPTIONS)
-    assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    assert all((folder / "rtstruct").is_dir() for folder in both)
+def test_a_second_run_keeps_what_is_there_and_makes_what_is_not(written):
+    folder = written[0]
+    shutil.rmtree(folder.parent / "PHANTOM-001")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    both = write_cohort(folder.parent, patients=2, seed=5, options=OPTIONS)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert all((one / "rtstruct").is_dir() for one in both)
 
 
-def test_other_things_are_never_overwritten(tmp_path):
-    write_cohort(tmp_path, patients=1, seed=5, options=OPTIONS)
-    with pytest.raises(UsageError, match="something else"):
-        write_cohort(tmp_path, patients=1, seed=6, options=OPTIONS)
-    with pytest.raises(UsageError, match="something else"):
-        write_cohort(tmp_path, patients=1, seed=5, options=GAPS)
-    mine = tmp_path / "mine" / "PHANTOM-001"
-    mine.mkdir(parents=True)
+def test_other_things_are_never_overwritten(written, tmp_path):
+    out = written[0].parent
+    before = files(out)
+    for seed, options in [(6, OPTIONS), (5, GAPS)]:
+        with pytest.raises(UsageError, match="something else"):
+            write_cohort(out, patients=1, seed=seed, options=options)
+    assert files(out) == before
+    mine = tmp_path / "PHANTOM-001"
+    mine.mkdir()
     (mine / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="something else"):
-        write_cohort(tmp_path / "mine", patients=1, seed=5, options=OPTIONS)
+        write_cohort(tmp_path, patients=1, seed=5, options=OPTIONS)
     assert [path.name for path in mine.iterdir()] == ["notes.txt"]
 
 
