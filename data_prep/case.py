@@ -30,12 +30,12 @@ class CasePlan:
     pairs: list[Pair]
 
 
-def fingerprint(plan: CasePlan, salt: bytes) -> str:
+def fingerprint(plan: CasePlan, salt: bytes, found: Scan) -> str:
     """Changes with anything that the result depends on: slice headers, RTSTRUCT contents, names, this tool's version.
 
     Not with file names or times. Pixels are not read for it: a slice is known by its UIDs, size and header.
     """
-    parts = [f"{__version__} {plan.name}"]
+    parts = [f"{__version__} {plan.name} {_beside_damage(plan, found)}"]
     for one in plan.slices:
         known = asdict(one)
         del known["path"]
@@ -72,6 +72,10 @@ def convert_case(plan: CasePlan, folder: Path, salt: bytes, found: Scan) -> tupl
     return _entry(plan, series.grid, series.deviation_mm, repairs, rois, salt, found), refusals
 
 
+def _beside_damage(plan: CasePlan, found: Scan) -> bool:
+    return any(one.path.parent in found.damaged_folders for one in plan.slices)
+
+
 def _entry(
     plan: CasePlan,
     grid: Grid,
@@ -85,7 +89,7 @@ def _entry(
     flags = []
     if found.secrets.in_name(first.description):
         flags.append("series_description holds a part of the patient's name")
-    if any(one.path.parent in found.damaged_folders for one in plan.slices):
+    if _beside_damage(plan, found):
         flags.append("damaged files lie beside the slices: a slice at an end may be missing")
     return {
         "id": plan.name.case_id,

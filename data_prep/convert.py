@@ -126,7 +126,7 @@ def _plan(found: Scan, salt: bytes, keep_ids: bool) -> list[CasePlan]:
 def _make_or_reuse(plan: CasePlan, out: Path, salt: bytes, found: Scan, overwrite: bool) -> tuple[dict[str, Any], bool]:
     """The case's record (what case.json holds), and whether it was there already."""
     folder = out / plan.name.case_id
-    print_now = fingerprint(plan, salt)
+    print_now = fingerprint(plan, salt, found)
     there = _read_record(folder)
     if there is not None and there["fingerprint"] == print_now and not overwrite:
         return there, True

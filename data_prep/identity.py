@@ -32,6 +32,8 @@ SECRET_TAGS = (
     "AccessionNumber",
 )
 IDENTITY_TAGS = ("PatientID", "PatientIdentityRemoved", *NAME_TAGS, *SECRET_TAGS)
+# What else lies in the output folder: no case may be called so.
+OTHER_FILES = ("dataset.json", "datalist.json", "report.csv", "report.html", "nnunet_raw")
 SHORTEST = 3  # letters of a name that are looked for inside words; two letters must stand alone
 
 
@@ -95,7 +97,7 @@ def name_cases(series: Sequence["SliceHeader"], salt: bytes, keep_ids: bool) -> 
     for one in sorted(series, key=lambda header: header.series_uid):
         patients.setdefault(one.patient_id or f"study:{one.study_uid}", []).append(one)
     names: dict[str, CaseId] = {}
-    taken: set[str] = set()
+    taken = set(OTHER_FILES)
     for patient, group in sorted(patients.items()):
         kept = bool(group[0].patient_id) and (keep_ids or all(one.identity_removed for one in group))
         patient_hash = str(hashed(salt, f"patient:{patient}"))

@@ -30,8 +30,10 @@ def hounsfield(stored: Integers, pixels: PixelFormat) -> tuple[NDArray, int]:
     """
     values = _used_bits(stored, pixels)
     slope, intercept = float(pixels.slope or 0), float(pixels.intercept or 0)
-    if slope.is_integer() and intercept.is_integer() and stored.itemsize <= 2 and abs(slope) < 2**14:
-        hu: NDArray = values * np.int32(slope) + np.int32(intercept)
+    whole = slope.is_integer() and intercept.is_integer()
+    if whole and stored.itemsize <= 2 and abs(slope) < 2**14 and abs(intercept) < 2**29:  # can't overflow int32
+        hu: NDArray = values if slope == 1 else values * np.int32(slope)
+        hu = hu + np.int32(intercept)
     else:
         hu = (values * slope + intercept).astype(np.float32)
     if pixels.padding is None or not believes_padding(pixels):

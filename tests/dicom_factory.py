@@ -188,3 +188,26 @@ def contour_item(points_mm: np.ndarray, kind: str = "CLOSED_PLANAR") -> Dataset:
     item.NumberOfContourPoints = len(points_mm)
     item.ContourData = decimals(points_mm)
     return item
+
+
+def boxes(ct: Ct, i: int, slices: Sequence[int] = (2, 3, 4)) -> list[np.ndarray]:
+    """Contours of a box: columns i to i + 3, rows 3 to 8 of each slice."""
+    return [square(ct, k, (i - 0.5, 2.5), (i + 3.5, 8.5)) for k in slices]
+
+
+def make_patient(
+    folder: Path,
+    ct: Ct,
+    rois: Mapping[str, Sequence[np.ndarray]] | None = None,
+    edit: Callable[[Dataset], None] | None = None,
+    number: int = 1,
+) -> None:
+    """A series and an RTSTRUCT with two lungs, or with `rois`."""
+    write_ct(folder / f"{ct.patient} {ct.series}", ct)
+    rois = {"Lung-Left": boxes(ct, 2), "Lung-Right": boxes(ct, 10)} if rois is None else rois
+    write_rtstruct(folder / f"rs-{ct.patient}-{ct.series}", ct, rois, edit=edit, number=number)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """All files below `folder`, by relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

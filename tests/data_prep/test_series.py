@@ -7,6 +7,7 @@ import pytest
 from dicom_factory import CODED_INTERCEPT, Ct, rotation, write_ct
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -102,6 +103,19 @@ def test_encodings_give_the_same_hu(tmp_path, syntax, signed):
     array, _ = read_series(files)
     assert array.dtype == np.int16
     assert np.array_equal(array, stored + CODED_INTERCEPT)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_without_preamble_and_meta_header(tmp_path, syntax):
+    ct = Ct(shape=(9, 8, 3))
+    files = write_ct(tmp_path, ct, syntax=syntax, dtype=">u2" if syntax == ExplicitVRBigEndian else "<u2")
+    for path in files:
+        data = dcmread(path)
+        del data.file_meta
+        data.preamble = None
+        data.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+        assert path.read_bytes()[:2] == (b"\x08\x00" if syntax.is_little_endian else b"\x00\x08")
+    assert_right(*read_series(files), ct)
 
 
 def test_each_slice_is_rescaled_by_its_own_slope_and_intercept(tmp_path):
