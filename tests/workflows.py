@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import torch
 from monai.bundle import ConfigWorkflow
 
 from lungseg_monai import bundle_path
 
+torch.set_num_threads(1)  # nothing here is big enough for two, and two threads a process get in each other's way
 # Small and quick, whatever the bundle; widths and sizes that the tiny prepared folder fits in.
 TINY = {"spatial_size": [32, 32], "width": 2, "epochs": 2, "device": "cpu"}
 

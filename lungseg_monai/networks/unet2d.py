@@ -60,13 +60,12 @@ class GaoUNet(nn.Module):
 
 
 def conv_block(in_channels: int, out_channels: int, dropout: float, norm: bool) -> nn.Sequential:
-    """Two times: 3x3 convolution, batch normalisation if `norm`, ReLU, dropout of whole channels if `dropout` > 0."""
+    """Two times: 3x3 convolution, batch normalisation if `norm`, ReLU, dropout of whole channels."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers.append(nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=not norm))
         if norm:
             layers.append(nn.BatchNorm2d(out_channels))
         layers.append(nn.ReLU(inplace=True))
-        if dropout > 0:
-            layers.append(nn.Dropout2d(dropout))
+        layers.append(nn.Dropout2d(dropout))  # also at 0, so that weights fit whatever the dropout
     return nn.Sequential(*layers)

@@ -97,7 +97,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} can't be read as a checkpoint: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint ({type(error).__name__}): write it again"
+        ) from error
     if not isinstance(content, dict) or not {"model", "numbers", "labels"} <= set(content):
         there = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(

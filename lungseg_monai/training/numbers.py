@@ -7,6 +7,7 @@ from typing import Any
 from lungseg_monai.bundle_command import did_you_mean
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.training.checkpoints import read_checkpoint
+from lungseg_monai.training.schedule import SCHEDULES
 
 Numbers = dict[str, Any]
 MAY_DIFFER_ON_RESUME = ("epochs",)
@@ -63,4 +64,8 @@ def _unmet(name: str, value: Any) -> str:
     if name in ("spatial_size", "window_hu"):
         pair = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, int | float) for x in value)
         return "" if pair and (name == "spatial_size" or value[0] < value[1]) else 'two numbers, as "[128, 128]"'
+    if name == "schedule":
+        return "" if value in SCHEDULES else " or ".join(SCHEDULES)
+    if name == "augment":
+        return "" if isinstance(value, bool) else "true or false"
     return ""

@@ -6,6 +6,8 @@ from math import cos, pi
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+SCHEDULES = ("constant", "cosine")
+
 
 def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
     """Factor on the learning rate: up in a line over the share `warmup` of all steps, then down a half cosine to 0."""

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, Invertd
+from prepared import make_prepared
 from scipy.ndimage import center_of_mass
 
 from lungseg_monai.data import select_cases
 from lungseg_monai.transforms.chains import image_volume, labelled_volume, slice_augmentation
-from prepared import make_prepared
 
 LABELS = {"lungs": ["lung_left", "lung_right"]}
 WINDOW = (-1000, 400)

@@ -5,10 +5,10 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from prepared import make_prepared, write_datalist
 
 from lungseg_monai.data import select_cases
 from lungseg_monai.errors import ConfigError, DatasetError
-from prepared import make_prepared, write_datalist
 
 LUNGS = {"lungs": ["lung_left", "lung_right"]}
 
@@ -166,7 +166,7 @@ def test_missing_and_damaged_lists(prepared, name, text, told):
 
 def test_an_empty_training_list(prepared):
     write_datalist(prepared, {"training": [], "validation": [], "test": []})
-    with pytest.raises(DatasetError, match="training list .* is empty"):
+    with pytest.raises(DatasetError, match=r"training list .* is empty"):
         select_cases(prepared, LUNGS)
 
 

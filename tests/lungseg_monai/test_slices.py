@@ -1,5 +1,7 @@
 """Slices served from volumes: which, in what order, changed how; the same for any number of workers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import DataLoader
 from monai.transforms import Compose
+from prepared import make_prepared
 
 from lungseg_monai.data import select_cases
 from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.slices import SliceDataset, SliceSampler, slice_seed
 from lungseg_monai.transforms.chains import labelled_volume, slice_augmentation
-from prepared import make_prepared
 
 CHAIN = Compose(labelled_volume(["lungs"], (-1000, 400), (32, 32)))
 
@@ -113,7 +115,7 @@ def test_nothing_to_learn_is_refused(items):
 
 def test_a_volume_that_does_not_load_costs_only_itself(items, tmp_path):
     truncated = tmp_path / "image.nii.gz"
-    data = open(items[0]["image"], "rb").read()
+    data = Path(items[0]["image"]).read_bytes()
     truncated.write_bytes(data[: len(data) // 2])
     dataset = SliceDataset([{**items[0], "image": str(truncated)}, items[1]], CHAIN)
     assert len(dataset) == items[1]["slice_count"]
@@ -124,7 +126,7 @@ def test_a_volume_that_does_not_load_costs_only_itself(items, tmp_path):
 
 def test_more_than_the_memory_allowed_is_refused_with_advice(items, caplog):
     caplog.set_level("INFO", logger="lungseg_monai")
-    with pytest.raises(ConfigError, match="cache_gb allows 1e-05.*spatial_size"):
+    with pytest.raises(ConfigError, match=r"cache_gb allows 1e-05.*spatial_size"):
         SliceDataset(items, CHAIN, cache_gb=1e-5)
     SliceDataset(items, CHAIN)
     assert "Holding 2 volumes in memory" in caplog.text

@@ -80,3 +80,7 @@ def test_gao_dropout_acts_in_training_only():
     assert not torch.equal(network(x), network(x))
     network.eval()
     assert torch.equal(network(x), network(x))
+
+
+def test_gao_weights_fit_whatever_the_dropout():
+    networks.GaoUNet(width=2, dropout=0.3).load_state_dict(networks.GaoUNet(width=2).state_dict())

@@ -1,0 +1,62 @@
+"""Named settings, and numbers that are checked before work begins."""
+
+import pytest
+import torch
+
+from lungseg_monai.errors import CheckpointError, ConfigError
+from lungseg_monai.training.numbers import check_numbers, choose_numbers
+
+SETTINGS = {"recommended": {"epochs": 3, "width": 8}, "paper": {"epochs": 10, "width": 32}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.save({"model": {}, "labels": {}, "numbers": {"epochs": 5, "width": 16}}, tmp_path / "last.pt")
+    return tmp_path / "last.pt"
+
+
+def test_a_setting_is_a_row_of_the_table():
+    numbers = choose_numbers("paper", SETTINGS)
+    assert numbers == SETTINGS["paper"]
+    numbers["epochs"] = 0
+    assert SETTINGS["paper"]["epochs"] == 10
+
+
+def test_a_checkpoint_brings_its_own(checkpoint):
+    assert choose_numbers("paper", SETTINGS, checkpoint) == {"epochs": 5, "width": 16}
+    with pytest.raises(CheckpointError):
+        choose_numbers("paper", SETTINGS, checkpoint.with_name("other.pt"))
+
+
+def test_an_unknown_setting_is_told_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"'papre'; there are: recommended, paper\. Did you mean paper\?"):
+        choose_numbers("papre", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("epochs", [1, 300], [0, -1, 1.5, "ten", True, None]),
+        ("batch_size", [1], [0, "3"]),
+        ("seed", [0, 7], [-1, 0.5]),
+        ("learning_rate", [1e-5, 1], [0, -1, "fast"]),
+        ("alpha", [0, 0.5, 1], [1.1, -0.1, None]),
+        ("empty_slices", [0.0, 1], [2]),
+        ("spatial_size", [[128, 96], (64, 64)], [128, [128], "128", ["a", "b"]]),
+        ("window_hu", [[-1000, 400]], [[400, -1000], [0, 0]]),
+        ("schedule", ["cosine", "constant"], ["cosin", 3]),
+        ("augment", [True, False], ["yes", 1]),
+    ],
+)
+def test_each_number_is_of_its_kind(name, good, bad):
+    for value in good:
+        assert check_numbers({name: value}) == {name: value}
+    for value in bad:
+        with pytest.raises(ConfigError, match=f"{name} must be"):
+            check_numbers({name: value})
+
+
+def test_only_the_epochs_may_change_on_resume(checkpoint):
+    assert check_numbers({"epochs": 9, "width": 16}, checkpoint)["epochs"] == 9
+    with pytest.raises(ConfigError, match=r"width 16 \(now 8\).*--pretrained"):
+        check_numbers({"epochs": 5, "width": 8}, checkpoint)
