@@ -307,3 +307,19 @@ def test_real_slice_in_many_encodings_is_right_or_refused(real_data):
 def test_real_tilted_series_is_refused(real_data):
     with pytest.raises(GeometryError, match=r"gantry tilt: .* 18\.50 degrees .* 1\.08 mm between"):
         read_series(list((real_data / "dicom-awkward/ge-tilt-mixed-spacing").glob("*.dcm")))
+
+
+@pytest.mark.parametrize("encoding", ["", "*1.2.2", "*1.99", "*4.90", "*1.2.5"], ids=str)
+def test_real_slice_cut_anywhere_is_refused_never_wrong(real_data, tmp_path, encoding):
+    (path,) = (real_data / "dicom-awkward/one-slice-many-encodings").glob(
+        f"CTImage.dcm{encoding and encoding + '.dcm'}"
+    )
+    content, cut = path.read_bytes(), tmp_path / "cut"
+    truth, _ = read_series([path])
+    for length in [int(len(content) * share) for share in (0.3, 0.5, 0.8, 0.9, 0.99, 0.999)] + [len(content) - 1]:
+        cut.write_bytes(content[:length])
+        try:
+            array, _ = read_series([cut])
+        except UnreadableFileError:
+            continue
+        assert np.array_equal(array, truth), length  # the closing delimiter alone may be missing
