@@ -104,11 +104,12 @@ def test_a_sphere_and_a_hollow_cylinder_have_their_volume_in_any_orientation(deg
     assert abs(report.voxels * grid_of(ct).voxel_volume_mm3 / exact - 1) < 0.01
     centre_mm = grid_of(ct).points_mm(np.argwhere(mask)).mean(axis=0)
     assert np.linalg.norm(centre_mm - ct.points_mm([*centre, 29.3 / 2])) < 0.2
-    cylinder = [circle(ct, k, centre, r) for k in range(5, 25) for r in (18.0, 9.0)]
+    # Slanted, so that no two slices are sampled alike.
+    cylinder = [circle(ct, k, np.add(centre, (0.17 * k, -0.13 * k)), r) for k in range(5, 25) for r in (18.0, 9.0)]
     mask, report = rasterize(cylinder, grid_of(ct))
     exact = np.pi * (18.0**2 - 9.0**2) * 20 * 2.0
     assert abs(report.polygon_mm3 / exact - 1) < 0.001
-    assert abs(mask.sum() * grid_of(ct).voxel_volume_mm3 / exact - 1) < 0.025  # all slices alike: no averaging
+    assert abs(mask.sum() * grid_of(ct).voxel_volume_mm3 / exact - 1) < 0.01
 
 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
