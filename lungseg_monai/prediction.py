@@ -145,6 +145,8 @@ def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Jou
     The evaluator's postprocessing must leave `pred` as masks (T, I, J, K) on the image's own grid. One case at a time:
     a case that fails is named in the journal and costs no other. `journal.finish` reports at the end.
     """
+    # ignite's interrupt-and-resume makes an engine that has once failed skip its next run without a word.
+    evaluator.interrupt_resume_enabled = False
     seen = set()
     for index, case in enumerate(bar(journal.cases.cases, "predicting")):
         if case.case_id in seen:
@@ -173,6 +175,7 @@ def predict_case(
     """Run the evaluator on one case and write folder/<name>.nii.gz on the grid of its image."""
     evaluator.data_loader = DataLoader(one_case, batch_size=1)
     evaluator.state.epoch_length = 1
+    evaluator.state.output = None
     evaluator.run()
     prediction = evaluator.state.output[0]["pred"]  # (T, I, J, K), a MetaTensor
     masks = prediction.as_tensor().to(torch.uint8).cpu().numpy()

@@ -1,0 +1,138 @@
+"""Laws for every folder under bundles/: MONAI's own checks, the same keys in the same order, no Python."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from pydoc import locate
+
+import pytest
+import torch
+import yaml
+from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
+from monai.bundle.config_item import ComponentLocator
+from prepared import make_prepared
+from workflows import TINY, workflow
+
+BUNDLES = sorted((Path(__file__).parents[2] / "bundles").iterdir())
+SCHEMA = Path(__file__).with_name("meta_schema.json")
+FILES = {
+    "LICENSE", "docs/README.md", "models/.gitkeep", "configs/metadata.json", "configs/train.yaml",
+    "configs/evaluate.yaml", "configs/inference.yaml", "configs/multi_gpu_train.yaml", "configs/logging.conf",
+}  # fmt: skip
+# Every train.yaml begins and ends alike, so that a diff of two is the difference between the papers.
+FIRST = [
+    "bundle", "bundle_root", "dataset_dir", "output_dir", "labels", "fold", "resume", "pretrained", "device", "amp",
+    "num_workers", "cache_gb", "setting", "settings", "numbers",
+]  # fmt: skip
+LAST = ["train", "validate", "initialize", "run", "training", "finalize"]
+
+
+@pytest.fixture(params=BUNDLES, ids=lambda path: path.name)
+def bundle(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    sections = {"training": [0], "validation": [1], "test": [2]}
+    return str(make_prepared(tmp_path_factory.mktemp("prepared"), split_sections=sections))
+
+
+def config(bundle, name):
+    return yaml.safe_load((bundle / "configs" / name).read_text())
+
+
+def test_the_files_of_a_bundle(bundle):
+    there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    assert there >= FILES
+    assert not [name for name in there if name.endswith((".py", ".pyc"))]
+
+
+def test_the_shape_of_train_yaml(bundle):
+    keys = list(config(bundle, "train.yaml"))
+    assert keys[: len(FIRST)] == FIRST
+    assert keys[-len(LAST) :] == LAST
+    assert config(bundle, "train.yaml")["bundle"] == bundle.name == config(bundle, "inference.yaml")["bundle"]
+
+
+def test_settings_have_the_same_numbers_and_each_can_be_set(bundle):
+    train = config(bundle, "train.yaml")
+    assert set(train["settings"]) <= {"recommended", "paper", "authors_code"}
+    assert train["setting"] == "recommended"
+    for numbers in train["settings"].values():
+        assert list(numbers) == list(train["settings"]["recommended"]) == list(train["checked"]["numbers"])
+    for name in train["checked"]["numbers"]:
+        assert train[name] == f"$@numbers['{name}']"
+
+
+def test_configs_name_only_code_that_is_installed(bundle):
+    def targets(node):
+        if isinstance(node, dict):
+            if isinstance(node.get("_target_"), str):
+                yield node["_target_"]
+            node = list(node.values())
+        if isinstance(node, list):
+            for each in node:
+                yield from targets(each)
+
+    locator = ComponentLocator()
+    for name in ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml"):
+        for target in targets(config(bundle, name)):
+            found = locate(target) if "." in target else locator.get_component_module_name(target)
+            assert found, f"{name}: {target}"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("train", "train.yaml"), ("infer", "inference.yaml")])
+def test_monai_finds_every_property(bundle, kind, name, prepared, tmp_path):
+    options = {**TINY, "output_dir": str(tmp_path), "dataset_dir": prepared}
+    if kind == "infer":
+        options.pop("epochs")
+    assert workflow(bundle.name, name, kind=kind, **options).check_properties() == []
+
+
+def test_metadata_is_valid_and_its_versions_are_those_tested(bundle, capsys):
+    meta = bundle / "configs" / "metadata.json"
+    verify_metadata(meta_file=str(meta), filepath=str(SCHEMA))
+    content = json.loads(meta.read_text())
+    named = {
+        "monai": content["monai_version"],
+        "numpy": content["numpy_version"],
+        **content["required_packages_version"],
+    }
+    constraints = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in constraints if "==" in line)
+    for package, wanted in named.items():
+        assert wanted == pinned.get(package, version(package))
+    assert content["pytorch_version"] == pinned["torch"]
+    assert content["version"] in content["changelog"]
+
+
+@pytest.mark.parametrize("name", ["train.yaml", "inference.yaml"])
+def test_the_network_takes_and_gives_what_metadata_says(bundle, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # no run, no data: the network alone
+    verify_net_in_out(
+        "network_def",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / name),
+        n=2,
+        device="cpu",
+        width=2,
+    )
+
+
+def test_a_checkpoint_becomes_torchscript(bundle, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    made = workflow(bundle.name, "inference.yaml", kind="infer", output_dir=str(tmp_path), width=2)
+    network = made.network_def.eval()
+    torch.save({"model": network.state_dict()}, tmp_path / "best.pt")
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(tmp_path / "best.pt"),
+        key_in_ckpt="model",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "inference.yaml"),
+        width=2,
+    )
+    x = torch.rand(1, 1, 32, 32)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts").eval()(x), network(x))
