@@ -53,7 +53,8 @@ class CaseLists:
     folder: Path | None = None
 
     def section(self, *sections: str) -> list[Case]:
-        return [case for case in self.cases if case.section in sections]
+        """The cases of `sections`; of all without any."""
+        return [case for case in self.cases if not sections or case.section in sections]
 
     def items(self, *sections: str) -> list[dict[str, Any]]:
         return [case.item() for case in self.section(*sections)]

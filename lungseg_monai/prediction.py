@@ -23,10 +23,14 @@ log = getLogger(__name__)
 
 
 def cases_to_predict(
-    dataset_dir: str | Path | None, sections: Sequence[str] = SECTIONS, images: Sequence[str] | None = None
+    dataset_dir: str | Path | None,
+    sections: Sequence[str] = SECTIONS,
+    images: Sequence[str] | None = None,
+    fold: int | None = None,
 ) -> CaseLists:
     """The cases of `sections` of a PREPARED folder, or, when `images` (files or folders) are given, those.
 
+    `fold` is the one that was validated on; it makes the validation section if the split has folds.
     Raises DatasetError, UsageError for an unknown section, NothingToDoError when there is no image.
     """
     if images is not None:
@@ -36,6 +40,8 @@ def cases_to_predict(
     if unknown:
         raise UsageError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
     lists = select_cases(dataset_dir or "", labels=None, needed=())
+    if fold is not None and lists.split.get("folds"):
+        lists = select_cases(dataset_dir or "", labels=None, needed=(), fold=fold)
     cases = lists.section(*wanted)
     if not cases:
         raise NothingToDoError(f"{dataset_dir} has no case in {', '.join(wanted)}: see its datalist.json")
@@ -148,6 +154,7 @@ def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Jou
     # ignite's interrupt-and-resume makes an engine that has once failed skip its next run without a word.
     evaluator.interrupt_resume_enabled = False
     seen = set()
+    kept = 0
     for index, case in enumerate(bar(journal.cases.cases, "predicting")):
         if case.case_id in seen:
             continue  # the second section of a split within one patient
@@ -155,6 +162,7 @@ def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Jou
         earlier = journal.done(case)
         if earlier is not None:
             journal.add(case, earlier["files"], earlier["seconds"])
+            kept += 1
             continue
         started = time.perf_counter()
         try:
@@ -167,6 +175,8 @@ def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Jou
         relative = {name: path.relative_to(journal.folder).as_posix() for name, path in files.items()}
         journal.add(case, relative, time.perf_counter() - started)
         log.info("case %s predicted in %.1f s", case.case_id, time.perf_counter() - started)
+    if kept:
+        log.info("%d cases were predicted before with the same checkpoint and are kept", kept)
 
 
 def predict_case(

@@ -1,6 +1,6 @@
 """Checkpoints: best.pt (weights to predict with) and last.pt (all that a resume needs), written atomically.
 
-Both hold `model` (state dict), `numbers` (width, window, ...: what the weights fit to), `bundle`, `labels` and `best`;
+Both hold `model` (state dict), `numbers` (labels, width, window, ...: what the weights fit to), `bundle` and `best`;
 last.pt also `optimizer`, `scheduler` and `trainer`. Only plain values: they load with weights_only=True.
 """
 
@@ -100,20 +100,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} can't be read as a checkpoint ({type(error).__name__}): write it again"
         ) from error
-    if not isinstance(content, dict) or not {"model", "numbers", "labels"} <= set(content):
+    if not isinstance(content, dict) or not {"model", "numbers"} <= set(content):
         there = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
-            f"{path} is no checkpoint of lungseg-monai: it must hold `model`, `numbers` and `labels`, it holds {there}"
+            f"{path} is no checkpoint of lungseg-monai: it must hold `model` and `numbers`, it holds {there}"
         )
     return content
 
 
 def trained_with(path: str | Path | None, default: Mapping[str, Any]) -> dict[str, Any]:
-    """`labels` and `numbers` of a checkpoint, over those in `default`; without a checkpoint `default` alone."""
-    if path is None:
-        return dict(default)
-    content = read_checkpoint(path)
-    return {"labels": content["labels"], "numbers": {**default["numbers"], **content["numbers"]}}
+    """The `numbers` of a checkpoint over those in `default`; without a checkpoint `default` alone."""
+    return {**default, **(read_checkpoint(path)["numbers"] if path is not None else {})}
 
 
 def load_weights(network: nn.Module, path: str | Path) -> dict[str, Any]:

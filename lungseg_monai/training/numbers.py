@@ -53,6 +53,8 @@ def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None) -> Num
 def _unmet(name: str, value: Any) -> str:
     """What the number should have been; empty if it is so."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name == "fold":
+        return "" if value is None or (number and value >= 0) else "the number of a fold, from 0, or null"
     if name in ("epochs", "batch_size", "width"):
         return "" if number and isinstance(value, int) and value >= 1 else "a whole number from 1"
     if name == "seed":

@@ -21,7 +21,7 @@ FILES = {
 }  # fmt: skip
 # Every train.yaml begins and ends alike, so that a diff of two is the difference between the papers.
 FIRST = [
-    "bundle", "bundle_root", "dataset_dir", "output_dir", "labels", "fold", "resume", "pretrained", "device", "amp",
+    "bundle", "bundle_root", "dataset_dir", "output_dir", "resume", "pretrained", "device", "amp",
     "num_workers", "cache_gb", "setting", "settings", "numbers",
 ]  # fmt: skip
 LAST = ["train", "validate", "initialize", "run", "training", "finalize"]

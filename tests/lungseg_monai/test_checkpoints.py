@@ -10,7 +10,7 @@ from lungseg_monai.errors import CheckpointError
 from lungseg_monai.networks import GaoUNet
 from lungseg_monai.training.checkpoints import KeepCheckpoints, load_weights, read_checkpoint, trained_with
 
-FACTS = {"labels": {"lungs": ["lung_left"]}, "numbers": {"width": 2}}
+FACTS = {"bundle": "net", "numbers": {"width": 2}}
 
 
 def keep(folder, validator=None):
@@ -62,10 +62,11 @@ def test_weights_come_back(tmp_path):
     run(keeper, [0.5])
     other = GaoUNet(width=2)
     facts = load_weights(other, tmp_path / "best.pt")
-    assert facts["labels"] == FACTS["labels"]
+    assert facts["bundle"] == "net"
     for name, value in network.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
-    assert trained_with(tmp_path / "best.pt", {"numbers": {"width": 9, "new": 1}})["numbers"] == {"width": 2, "new": 1}
+    assert trained_with(tmp_path / "best.pt", {"width": 9, "new": 1}) == {"width": 2, "new": 1}
+    assert trained_with(None, {"width": 9}) == {"width": 9}
 
 
 def test_another_network_is_refused_with_the_differences(tmp_path):
@@ -86,7 +87,7 @@ class Evil:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"PK\x03\x04 damaged", pickle.dumps({"model": {}, "numbers": {}, "labels": {}}), pickle.dumps(Evil())],
+    [b"", b"PK\x03\x04 damaged", pickle.dumps({"model": {}, "numbers": {}}), pickle.dumps(Evil())],
     ids=["empty", "damaged", "pickle", "code"],
 )
 def test_damaged_and_dangerous_files_are_refused_and_not_executed(tmp_path, content, capsys):

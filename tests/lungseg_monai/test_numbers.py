@@ -11,7 +11,7 @@ SETTINGS = {"recommended": {"epochs": 3, "width": 8}, "paper": {"epochs": 10, "w
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    torch.save({"model": {}, "labels": {}, "numbers": {"epochs": 5, "width": 16}}, tmp_path / "last.pt")
+    torch.save({"model": {}, "numbers": {"epochs": 5, "width": 16}}, tmp_path / "last.pt")
     return tmp_path / "last.pt"
 
 
@@ -38,6 +38,7 @@ def test_an_unknown_setting_is_told_with_the_known_ones():
     [
         ("epochs", [1, 300], [0, -1, 1.5, "ten", True, None]),
         ("batch_size", [1], [0, "3"]),
+        ("fold", [None, 0, 4], [-1, "a"]),
         ("seed", [0, 7], [-1, 0.5]),
         ("learning_rate", [1e-5, 1], [0, -1, "fast"]),
         ("alpha", [0, 0.5, 1], [1.1, -0.1, None]),

@@ -17,7 +17,7 @@ from lungseg_monai.networks import GaoUNet
 from lungseg_monai.prediction import cases_to_predict
 
 NAME = "ct_lung_unet2d"
-NUMBERS = {"spatial_size": [64, 96], "window_hu": [-1000, 400], "width": 2, "dropout": 0.0}
+NUMBERS = {"spatial_size": [64, 96], "window_hu": [-1000, 400], "width": 2}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,7 @@ def air_detector() -> GaoUNet:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "air.pt"
-    labels = {"lungs": ["lung_left", "lung_right"]}
-    torch.save({"model": air_detector().state_dict(), "numbers": NUMBERS, "labels": labels}, path)
+    torch.save({"model": air_detector().state_dict(), "numbers": NUMBERS}, path)
     return path
 
 
@@ -154,6 +153,17 @@ def test_an_unknown_or_empty_section(prepared):
         cases_to_predict(prepared, ["tests"])
     with pytest.raises(NothingToDoError, match="no case in validation"):
         cases_to_predict(prepared, ["validation"])
+
+
+def test_the_fold_that_was_held_out_is_the_validation_section(tmp_path):
+    prepared = make_prepared(tmp_path / "prepared", split_sections={"training": [0, 1, 2]})
+    assert cases_to_predict(prepared, fold=1).case_ids()["validation"] == []
+    lists = json.loads((prepared / "datalist.json").read_text())
+    lists["split"]["folds"] = 3
+    for number, entry in enumerate(lists["training"]):
+        entry["fold"] = number
+    (prepared / "datalist.json").write_text(json.dumps(lists))
+    assert cases_to_predict(prepared, fold=1).case_ids()["validation"] == ["P2"]
 
 
 def test_without_a_checkpoint_the_way_to_one_is_told(prepared, tmp_path):

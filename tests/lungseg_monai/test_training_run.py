@@ -167,7 +167,8 @@ def test_several_targets_and_slices_of_one_patient(tmp_path):
     run = train(NAME, folder, tmp_path / "run", labels=labels, epochs=1)
     record = json.loads((run / "run.json").read_text())
     assert record["slices"]["training"]["all"] == 8 and record["split"]["warning"] == "one patient alone"
-    assert read_checkpoint(run / "checkpoints" / "best.pt")["model"]["out.weight"].shape[0] == 2
+    best = read_checkpoint(run / "checkpoints" / "best.pt")
+    assert best["model"]["out.weight"].shape[0] == 2 and best["numbers"]["labels"] == labels
 
 
 def test_evaluate_scores_a_section_of_choice(straight, prepared):
