@@ -83,10 +83,13 @@ def select_cases(
     `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
     A case that can't be used is left out and named, with the reason. Raises DatasetError when a file is missing or
     damaged, when no case is left in a section of `needed`, or when there is no such fold; ConfigError for `labels` of
-    another form.
+    another form or an unknown section.
     """
     if labels is not None:
         _check_labels(labels)
+    unknown = [section for section in needed if section not in SECTIONS]
+    if unknown:
+        raise ConfigError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
     folder = Path(dataset_dir)
     dataset = _read(folder / "dataset.json", "lungseg-prep dicom2nifti DICOM_FOLDER PREPARED")
     datalist = _read(folder / "datalist.json", f"lungseg-prep split {folder / 'dataset.json'}")

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Subset
 from data_prep.progress import bar
 from lungseg_monai.bundle_command import IncompleteError
 from lungseg_monai.data import SECTIONS, Case, CaseLists, select_cases
-from lungseg_monai.errors import CheckpointError, DatasetError, NothingToDoError, UsageError
+from lungseg_monai.errors import DatasetError, NothingToDoError, UsageError
 from lungseg_monai.io import grid_of, read_json, sha256, write_json, write_masks
 from lungseg_monai.slices import root_cause
 
@@ -79,15 +79,10 @@ class Journal:
         self,
         output_dir: str | Path,
         cases: CaseLists,
-        checkpoint: Path | None,
+        checkpoint: Path,
         labels: Mapping[str, Sequence[str]],
         facts: Mapping[str, Any],
     ) -> None:
-        if checkpoint is None:
-            raise CheckpointError(
-                "there is no checkpoint: no checkpoints/best.pt in --output_dir and no models/model.pt in the bundle. "
-                "Train first, or give --checkpoint FILE."
-            )
         self.folder = Path(output_dir).resolve() / "predictions"
         self.path = self.folder / "predictions.json"
         self.labels = list(labels)

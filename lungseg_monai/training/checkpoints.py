@@ -89,8 +89,13 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), stream)
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path | None) -> dict[str, Any]:
     """The content of a checkpoint of this project, on the CPU. Raises CheckpointError: missing, damaged, or foreign."""
+    if path is None:
+        raise CheckpointError(
+            "there is no checkpoint: no checkpoints/best.pt in --output_dir and no models/model.pt in the bundle. "
+            "Train first, or give --checkpoint FILE."
+        )
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -113,7 +118,7 @@ def trained_with(path: str | Path | None, default: Mapping[str, Any]) -> dict[st
     return {**default, **(read_checkpoint(path)["numbers"] if path is not None else {})}
 
 
-def load_weights(network: nn.Module, path: str | Path) -> dict[str, Any]:
+def load_weights(network: nn.Module, path: str | Path | None) -> dict[str, Any]:
     """Put a checkpoint's weights into `network`; returns the rest. Raises CheckpointError if it does not fit."""
     content = read_checkpoint(path)
     check_fit(network, content["model"], path)
@@ -128,7 +133,7 @@ def resume(path: str | Path, trainer: Trainer, checkpoints: KeepCheckpoints) -> 
     CheckpointLoader(str(path), objects, map_location="cpu").attach(trainer)  # type: ignore[arg-type]
 
 
-def check_fit(network: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path) -> None:
+def check_fit(network: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path | None) -> None:
     """Raise CheckpointError that names the first differences, unless names and shapes are those of `network`."""
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     other = {name: tuple(value.shape) for name, value in weights.items()}

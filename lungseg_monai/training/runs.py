@@ -29,12 +29,9 @@ def run_folder(bundle: str, output_dir: str | Path | None = None, resume: bool =
     Creates nothing. Raises ConfigError when there is no run to resume, or when `output_dir` already holds one.
     """
     if output_dir is None:
-        runs = Path("runs", bundle)
-        found = sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)
-        if resume and not found:
-            raise ConfigError(f"there is no run to resume under {runs.resolve()}: name it with --output_dir RUN")
-        new = runs / time.strftime("%Y%m%d-%H%M%S")
-        return Path(from_main(str((found[-1].parents[1] if resume else new).resolve())))
+        if resume:
+            return newest_run(bundle)
+        return Path(from_main(str(Path("runs", bundle, time.strftime("%Y%m%d-%H%M%S")).resolve())))
     folder = Path(output_dir).resolve()
     last = folder / "checkpoints" / "last.pt"
     if resume and not last.is_file():
@@ -44,6 +41,17 @@ def run_folder(bundle: str, output_dir: str | Path | None = None, resume: bool =
     if not resume and last.is_file():
         raise ConfigError(f"{folder} already holds a run: continue it with --resume, or name another --output_dir")
     return folder
+
+
+def newest_run(bundle: str, output_dir: str | Path | None = None) -> Path:
+    """`output_dir`, or by default the run under ./runs/<bundle> that was trained last. Raises ConfigError."""
+    if output_dir is not None:
+        return Path(output_dir).resolve()
+    runs = Path("runs", bundle)
+    found = sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ConfigError(f"there is no run under {runs.resolve()}: name one with --output_dir RUN")
+    return found[-1].parents[1].resolve()
 
 
 def find_checkpoint(

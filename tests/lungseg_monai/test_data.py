@@ -176,6 +176,11 @@ def test_a_stale_split(prepared):
     assert "split again" in entry["reason"]
 
 
+def test_an_unknown_section(prepared):
+    with pytest.raises(ConfigError, match="no section 'tests'; there are: training, validation, test"):
+        select_cases(prepared, LUNGS, needed=["tests"])
+
+
 def test_no_folder_at_all(tmp_path):
     with pytest.raises(DatasetError, match="nowhere is no folder"):
         select_cases(tmp_path / "nowhere", LUNGS)

@@ -7,7 +7,7 @@ from prepared import make_prepared
 
 from lungseg_monai.data import select_cases
 from lungseg_monai.errors import CheckpointError, ConfigError
-from lungseg_monai.training.runs import data_hash, find_checkpoint, run_folder
+from lungseg_monai.training.runs import data_hash, find_checkpoint, newest_run, run_folder
 
 
 def finished(folder):
@@ -26,13 +26,13 @@ def test_new_runs_go_below_the_callers_folder(tmp_path, monkeypatch):
 
 def test_a_resume_takes_the_newest_run_of_the_bundle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="no run to resume"):
+    with pytest.raises(ConfigError, match="no run under"):
         run_folder("net", resume=True)
     for name, age in (("b", 10), ("a", 5), ("c", 20)):
         last = finished(tmp_path / "runs" / "net" / name) / "checkpoints" / "last.pt"
         os.utime(last, (1000 - age, 1000 - age))
     finished(tmp_path / "runs" / "other" / "x")
-    assert run_folder("net", resume=True) == tmp_path / "runs" / "net" / "a"
+    assert run_folder("net", resume=True) == newest_run("net") == tmp_path / "runs" / "net" / "a"
     assert run_folder("net", "runs/net/b", resume=True).name == "b"
 
 
