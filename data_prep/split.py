@@ -163,15 +163,18 @@ def split_slices(cases: Sequence[dict[str, Any]], options: SplitOptions) -> dict
 
 
 def slice_blocks(slices: int, weights: dict[str, float], gap: int) -> dict[str, list[tuple[int, int]]]:
-    """Ranges [start, stop) of each section: the sections in turn, up to three times over, `gap` slices between blocks.
+    """Ranges [start, stop) of each section: the sections in turn, up to three times over, then the first once more.
 
-    Three rounds let every section see top, middle and bottom of the chest; short volumes get fewer.
-    Raises UsageError when the gaps leave no slice for some section.
+    `gap` slices are left out between blocks. Several rounds let every section see different heights of the chest
+    (short volumes get fewer). The first section, training, has both ends: nothing else in this patient could teach
+    what neck and abdomen look like. Raises UsageError when the gaps leave no slice for some section.
     """
+    first = next(iter(weights))
     for rounds in (3, 2, 1):
-        order = list(weights) * rounds
+        order = [*list(weights) * rounds, *([first] if len(weights) > 1 else [])]
         usable = slices - gap * (len(order) - 1)
-        sizes = [int(usable * weights[section] / sum(weights.values()) / rounds) for section in order]
+        share = {section: weight / sum(weights.values()) / order.count(section) for section, weight in weights.items()}
+        sizes = [int(usable * share[section]) for section in order]
         if usable > 0 and min(sizes) >= max(gap, 1):
             break
     else:

@@ -13,6 +13,7 @@ out=$(cd "$1" && pwd)
 dicom=${2:-}
 epochs=${EPOCHS:-}
 started=$SECONDS
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # beside other work, several times faster (benchmarks/wait_policy.py)
 
 step() { # say what is run, then run it
   printf '\n\033[1m$ %s\033[0m\n' "$(printf '%q ' "$@")"
