@@ -36,7 +36,7 @@ if [ "$patients" -eq 1 ]; then
   epochs=${epochs:-24} # few slices: more rounds
 else
   step lungseg-prep split "$out/prepared/dataset.json"
-  epochs=${epochs:-12}
+  epochs=${epochs:-8}
 fi
 
 # Half the default width on slices of 128 x 128: minutes on two cores. Leave both out for the bundle's own numbers.

@@ -199,7 +199,7 @@ def test_area_of_a_star_agrees_with_fine_sampling(points):
 
 def test_close_to_rt_utils_which_rounds_vertices(tmp_path):
     """Another reader, of a disc and a hole: it rounds to whole pixels, so the agreement is that of a pixel's width."""
-    pytest.importorskip("rt_utils", reason="rt-utils is not installed")
+    pytest.importorskip("rt_utils", reason="rt-utils is not installed, or its OpenCV can't load", exc_type=ImportError)
     from dicom_factory import write_ct, write_rtstruct
     from rt_utils import RTStructBuilder
 
