@@ -9,7 +9,7 @@ from pathlib import Path
 from data_prep import __version__
 from data_prep.errors import PrepError, UsageError
 
-DONE, USAGE, NOTHING, INTERRUPTED = 0, 2, 3, 130
+DONE, PARTLY, USAGE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
 EPILOG = "For research, not a medical device."
 
 
@@ -47,8 +47,7 @@ def run_phantom(arguments: argparse.Namespace) -> int:
     folders = write_cohort(
         arguments.out, patients=arguments.patients, seed=arguments.seed, options=options, progress=progress(arguments)
     )
-    tell(arguments, "\n".join(map(str, folders)), {"folders": [str(folder) for folder in folders]})
-    return DONE
+    return tell(arguments, "\n".join(map(str, folders)), {"folders": [str(folder) for folder in folders]})
 
 
 def run_dicom2nifti(arguments: argparse.Namespace) -> int:
@@ -59,8 +58,8 @@ def run_dicom2nifti(arguments: argparse.Namespace) -> int:
         keep_ids=arguments.keep_ids, salt=load_or_create_salt(arguments.salt_file), overwrite=arguments.overwrite
     )
     result = convert(arguments.source, arguments.out, options=options, progress=progress(arguments))
-    tell(arguments, result.table(), result.dataset)
-    return result.exit_code
+    told = tell(arguments, result.table(), result.dataset)
+    return result.exit_code or told
 
 
 def run_split(arguments: argparse.Namespace) -> int:
@@ -75,8 +74,7 @@ def run_split(arguments: argparse.Namespace) -> int:
         gap_mm=arguments.gap_mm,
     )
     datalist = write_split(arguments.dataset, options)
-    tell(arguments, summary(datalist), datalist)
-    return DONE
+    return tell(arguments, summary(datalist), datalist)
 
 
 def progress(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # a Progress, imported late
@@ -85,12 +83,13 @@ def progress(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # 
     return silent if arguments.quiet or arguments.json else bar
 
 
-def tell(arguments: argparse.Namespace, text: str, data: dict) -> None:
-    """Results on stdout: for people, or with --json for machines."""
-    if arguments.json:
-        print(json.dumps(data, indent=2, ensure_ascii=False))
-    elif not arguments.quiet:
-        print(text)
+def tell(arguments: argparse.Namespace, text: str, data: dict) -> int:
+    """Results on stdout, for people or with --json for machines; returns DONE, or PARTLY if that failed."""
+    from data_prep.terminal import say
+
+    if arguments.quiet and not arguments.json:
+        return DONE
+    return DONE if say(json.dumps(data, indent=2, ensure_ascii=False) if arguments.json else text) else PARTLY
 
 
 def parser() -> argparse.ArgumentParser:

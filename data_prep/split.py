@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from data_prep.errors import DatasetError, UsageError
 from data_prep.nifti import atomic_file
 
 SECTIONS = ("training", "validation", "test")
+LARGEST_SHARE = 1e6
 WITHIN_PATIENT_WARNING = (
     "Split within one patient: training and test slices come from the same person, "
     "so these scores say nothing about other patients."
@@ -38,8 +39,10 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         train, test = self.ratio
-        if not train > 0 or not test >= 0:
-            raise UsageError(f"--ratio must be TRAIN:TEST with TRAIN above 0 and TEST at least 0, got {train}:{test}")
+        if not 0 < train <= LARGEST_SHARE or not 0 <= test <= LARGEST_SHARE:
+            raise UsageError(
+                f"--ratio must be TRAIN:TEST, TRAIN above 0, TEST at least 0, both up to 1e6; got {train:g}:{test:g}"
+            )
         if not 0 <= self.validation < 1:
             raise UsageError(f"--val is a share of the training patients from 0 up to 1, got {self.validation}")
         if self.folds is not None and self.folds < 2:
@@ -48,8 +51,8 @@ class SplitOptions:
             raise UsageError("--folds and --val exclude each other: each fold validates in its turn")
         if self.folds and self.within_patient:
             raise UsageError("--folds needs several patients; it can't be used with --within-patient")
-        if not self.gap_mm >= 0:
-            raise UsageError(f"--gap-mm must be 0 or more, got {self.gap_mm}")
+        if not 0 <= self.gap_mm < inf:
+            raise UsageError(f"--gap-mm must be a finite number, 0 or more, got {self.gap_mm}")
 
 
 def write_split(dataset_path: Path, options: SplitOptions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Results on stdout, whatever stdout is: a closed pipe, a full disk or a narrow encoding loses no work and no exit code."""
+"""Results on stdout, whatever it is: a closed pipe, a full disk or a narrow encoding costs neither work nor exit code."""
 
 import os
 import sys

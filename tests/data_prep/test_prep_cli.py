@@ -150,3 +150,26 @@ def test_interrupted_and_run_again_equals_never_interrupted(cohort, tmp_path, sa
     assert main(["dicom2nifti", str(cohort), str(out), "--quiet", *salt]) == 0
     assert main(["dicom2nifti", str(cohort), str(whole), "--quiet", *salt]) == 0
     assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "encoding", "code"),
+    [("/dev/full", "utf-8", 1), ("pipe", "utf-8", 0), (os.devnull, "ascii", 0)],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_results_that_cannot_be_printed_lose_nothing(cohort, tmp_path, salt, stdout, encoding, code):
+    out = tmp_path / "Lungé 肺"
+    command = [sys.executable, "-m", "data_prep.cli", "dicom2nifti", str(cohort), str(out), *salt]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE if stdout == "pipe" else Path(stdout).open("wb"),  # noqa: SIM115
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        text=True,
+    )
+    if process.stdout:
+        process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait() == code, errors
+    assert "Traceback" not in errors and "Exception ignored" not in errors
+    assert (out / "dataset.json").is_file()

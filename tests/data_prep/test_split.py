@@ -135,12 +135,15 @@ def test_within_patient_is_stamped_and_for_one_patient_only():
     [
         {"ratio": (0, 1)},
         {"ratio": (1, -1)},
+        {"ratio": (float("inf"), float("inf"))},
+        {"ratio": (1e308, 1e308)},
         {"validation": 1},
         {"folds": 1},
         {"folds": 3, "validation": 0.1},
         {"folds": 3, "within_patient": True},
         {"gap_mm": -1},
         {"gap_mm": float("nan")},
+        {"gap_mm": float("inf")},
     ],
 )
 def test_senseless_options_are_refused(wrong):
