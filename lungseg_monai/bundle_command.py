@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from data_prep.errors import OutputError
-from lungseg_monai.errors import ConfigError, LungsegError, UsageError
+from lungseg_monai.errors import ConfigError, IncompleteError, LungsegError, UsageError
 
 REFUSED, USAGE, NOTHING, INTERRUPTED = 1, 2, 3, 130
 # The options of `python -m monai.bundle run` itself.
@@ -20,10 +20,6 @@ RUN_OPTIONS = {
     "args_file", "config_file", "final_id", "init_id", "logging_file", "meta_file", "properties_path", "run_id",
     "tracking", "workflow_name", "workflow_type",
 }  # fmt: skip
-
-
-class IncompleteError(LungsegError):
-    """The work is done, but something was refused; the message names where that stands (exit code 1)."""
 
 
 def prepare() -> None:

@@ -3,6 +3,7 @@
 LungsegError            anything below; never raised itself
 ├── UsageError          the request makes no sense (exit code 2)
 ├── NothingToDoError    no usable input at all (exit code 3)
+├── IncompleteError     the work is done, but something was refused (exit code 1)
 ├── ConfigError         a setting, or a path in it, can't be right
 ├── DatasetError        dataset.json, datalist.json or predictions.json is missing, damaged, or contradicts the files
 ├── CheckpointError     a checkpoint is missing, damaged, or of another network
@@ -25,6 +26,10 @@ class UsageError(LungsegError):
 
 class NothingToDoError(LungsegError):
     """There is no usable input at all."""
+
+
+class IncompleteError(LungsegError):
+    """The work is done, but something was refused; the message names where that stands."""
 
 
 class ConfigError(LungsegError):

@@ -12,9 +12,8 @@ from monai.engines import SupervisedEvaluator
 from torch.utils.data import Dataset, Subset
 
 from data_prep.progress import bar
-from lungseg_monai.bundle_command import IncompleteError
 from lungseg_monai.data import SECTIONS, Case, CaseLists, select_cases
-from lungseg_monai.errors import DatasetError, NothingToDoError, UsageError
+from lungseg_monai.errors import DatasetError, IncompleteError, NothingToDoError, UsageError
 from lungseg_monai.io import grid_of, read_json, sha256, write_json, write_masks
 from lungseg_monai.slices import root_cause
 

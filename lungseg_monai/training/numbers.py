@@ -28,16 +28,25 @@ def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: st
     return numbers
 
 
-def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None) -> Numbers:
+def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None, divisible_by: int = 1) -> Numbers:
     """`numbers`, if each is of its kind and (but for the epochs) as in the `checkpoint` that is gone on from.
 
-    Raises ConfigError, naming the number, what came and what was wanted.
+    `divisible_by` is what the network wants of both sides of spatial_size.
+    Raises ConfigError, naming the number, what came and what was wanted; also when there is no epoch left to train.
     """
     for name, value in numbers.items():
         wanted = _unmet(name, value)
+        if name == "spatial_size" and not wanted and any(side % divisible_by for side in value):
+            wanted = f"divisible by {divisible_by} for this network"
         if wanted:
             raise ConfigError(f"{name} must be {wanted}, got {value!r}: give it as --{name} VALUE")
-    before = read_checkpoint(checkpoint)["numbers"] if checkpoint is not None else {}
+    if checkpoint is not None:
+        _check_resume(numbers, read_checkpoint(checkpoint))
+    return numbers
+
+
+def _check_resume(numbers: Numbers, checkpoint: Mapping[str, Any]) -> None:
+    before = checkpoint["numbers"]
     changed = [
         name for name in before if name not in MAY_DIFFER_ON_RESUME and numbers.get(name, before[name]) != before[name]
     ]
@@ -47,7 +56,18 @@ def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None) -> Num
             f"the run to resume was trained with {was}. Resume without these options, "
             "or start another run from its weights with --pretrained CHECKPOINT."
         )
-    return numbers
+    done = epochs_done(checkpoint)
+    if numbers.get("epochs", done + 1) <= done:
+        raise ConfigError(
+            f"the run to resume already has {done} epochs and {numbers['epochs']} were asked for: "
+            f"ask for more, as --resume --epochs {done + 10}"
+        )
+
+
+def epochs_done(checkpoint: Mapping[str, Any]) -> int:
+    """Of last.pt, whose `trainer` counts steps; 0 where there is none."""
+    trainer = checkpoint.get("trainer") or {}
+    return int(trainer["iteration"]) // int(trainer["epoch_length"]) if trainer else 0
 
 
 def _unmet(name: str, value: Any) -> str:
@@ -57,15 +77,19 @@ def _unmet(name: str, value: Any) -> str:
         return "" if value is None or (number and value >= 0) else "the number of a fold, from 0, or null"
     if name in ("epochs", "batch_size", "width"):
         return "" if number and isinstance(value, int) and value >= 1 else "a whole number from 1"
-    if name == "seed":
+    if name in ("seed", "num_workers", "keep_largest"):
         return "" if number and isinstance(value, int) and value >= 0 else "a whole number from 0"
-    if name == "learning_rate":
+    if name in ("learning_rate", "cache_gb"):
         return "" if number and value > 0 else "a number above 0"
-    if name in ("alpha", "dropout", "empty_slices", "warmup"):
+    if name in ("alpha", "dropout", "empty_slices", "warmup", "threshold"):
         return "" if number and 0 <= value <= 1 else "a number from 0 to 1"
-    if name in ("spatial_size", "window_hu"):
-        pair = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, int | float) for x in value)
-        return "" if pair and (name == "spatial_size" or value[0] < value[1]) else 'two numbers, as "[128, 128]"'
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if name == "spatial_size":
+        sides = pair and all(isinstance(side, int) and side >= 1 for side in value)
+        return "" if sides else 'two whole numbers from 1, as "[128, 128]"'
+    if name == "window_hu":
+        window = pair and all(isinstance(end, int | float) for end in value) and value[0] < value[1]
+        return "" if window else 'two numbers, the lower first, as "[-1000, 400]"'
     if name == "schedule":
         return "" if value in SCHEDULES else " or ".join(SCHEDULES)
     if name == "augment":

@@ -1,6 +1,7 @@
 """Run folders (docs/reference/files.md): where a run writes, how it is found again, and its run.json."""
 
 import platform
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256 as new_sha256
@@ -11,9 +12,9 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from lungseg_monai.bundle_command import IncompleteError
+from data_prep.errors import OutputError
 from lungseg_monai.data import CaseLists
-from lungseg_monai.errors import CheckpointError, ConfigError
+from lungseg_monai.errors import CheckpointError, ConfigError, IncompleteError
 from lungseg_monai.io import read_json, sha256, write_json
 from lungseg_monai.slices import SliceDataset
 from lungseg_monai.training.checkpoints import KeepCheckpoints
@@ -41,6 +42,21 @@ def run_folder(bundle: str, output_dir: str | Path | None = None, resume: bool =
     if not resume and last.is_file():
         raise ConfigError(f"{folder} already holds a run: continue it with --resume, or name another --output_dir")
     return folder
+
+
+def make_run_folder(folder: str | Path) -> None:
+    """Create the folder on the main process and try to write there, before the work of loading volumes is done.
+
+    Raises data_prep's OutputError.
+    """
+    if not is_main():
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"can't write into {folder}: {error.strerror}. Name another --output_dir.") from error
 
 
 def newest_run(bundle: str, output_dir: str | Path | None = None) -> Path:

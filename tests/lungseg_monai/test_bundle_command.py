@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from data_prep.errors import OutputError
 from lungseg_monai.bundle_command import (
-    IncompleteError,
     check_keys,
     command_line_keys,
     exit_code,
@@ -16,7 +15,14 @@ from lungseg_monai.bundle_command import (
     read_configs,
     tell_error,
 )
-from lungseg_monai.errors import CheckpointError, ConfigError, DatasetError, NothingToDoError, UsageError
+from lungseg_monai.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    IncompleteError,
+    NothingToDoError,
+    UsageError,
+)
 
 KNOWN = {
     "epochs": 3,

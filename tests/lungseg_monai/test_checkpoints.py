@@ -87,8 +87,14 @@ class Evil:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"PK\x03\x04 damaged", pickle.dumps({"model": {}, "numbers": {}}), pickle.dumps(Evil())],
-    ids=["empty", "damaged", "pickle", "code"],
+    [
+        b"",
+        b"PK\x03\x04 damaged",
+        b"root:x:0:0:root:/root:/bin/sh\n",
+        pickle.dumps({"model": {}, "numbers": {}}),
+        pickle.dumps(Evil()),
+    ],
+    ids=["empty", "damaged", "text", "pickle", "code"],
 )
 def test_damaged_and_dangerous_files_are_refused_and_not_executed(tmp_path, content, capsys):
     (tmp_path / "x.pt").write_bytes(content)

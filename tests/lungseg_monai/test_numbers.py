@@ -39,11 +39,15 @@ def test_an_unknown_setting_is_told_with_the_known_ones():
         ("epochs", [1, 300], [0, -1, 1.5, "ten", True, None]),
         ("batch_size", [1], [0, "3"]),
         ("fold", [None, 0, 4], [-1, "a"]),
-        ("seed", [0, 7], [-1, 0.5]),
+        ("seed", [0, 7], [-1, 0.5, "abc"]),
+        ("num_workers", [0, 2], [-1, "two"]),
+        ("cache_gb", [0.5, 8], [0, -1, "much"]),
+        ("threshold", [0.0, 0.5, 1], [3, -0.1, "half"]),
+        ("keep_largest", [0, 2], [-1, 1.5]),
         ("learning_rate", [1e-5, 1], [0, -1, "fast"]),
         ("alpha", [0, 0.5, 1], [1.1, -0.1, None]),
         ("empty_slices", [0.0, 1], [2]),
-        ("spatial_size", [[128, 96], (64, 64)], [128, [128], "128", ["a", "b"]]),
+        ("spatial_size", [[128, 96], (64, 64)], [128, [128], "128", ["a", "b"], [0, 64], [32.5, 32]]),
         ("window_hu", [[-1000, 400]], [[400, -1000], [0, 0]]),
         ("schedule", ["cosine", "constant"], ["cosin", 3]),
         ("augment", [True, False], ["yes", 1]),
@@ -55,6 +59,21 @@ def test_each_number_is_of_its_kind(name, good, bad):
     for value in bad:
         with pytest.raises(ConfigError, match=f"{name} must be"):
             check_numbers({name: value})
+
+
+def test_a_size_that_the_network_can_not_halve_is_refused():
+    assert check_numbers({"spatial_size": [32, 48]}, divisible_by=16)
+    with pytest.raises(ConfigError, match=r"spatial_size must be divisible by 16.*\[33, 48\]"):
+        check_numbers({"spatial_size": [33, 48]}, divisible_by=16)
+
+
+def test_a_resume_needs_epochs_that_are_not_done(tmp_path):
+    trainer = {"iteration": 30, "epoch_length": 6, "max_epochs": 9}
+    torch.save({"model": {}, "numbers": {"epochs": 9}, "trainer": trainer}, tmp_path / "last.pt")
+    assert check_numbers({"epochs": 6}, tmp_path / "last.pt")
+    for asked in (5, 3):
+        with pytest.raises(ConfigError, match=rf"already has 5 epochs and {asked} were asked for.*more"):
+            check_numbers({"epochs": asked}, tmp_path / "last.pt")
 
 
 def test_only_the_epochs_may_change_on_resume(checkpoint):

@@ -10,8 +10,7 @@ import torch
 from prepared import make_prepared
 from workflows import predict, workflow
 
-from lungseg_monai.bundle_command import IncompleteError
-from lungseg_monai.errors import CheckpointError, DatasetError, NothingToDoError, UsageError
+from lungseg_monai.errors import CheckpointError, DatasetError, IncompleteError, NothingToDoError, UsageError
 from lungseg_monai.io import write_masks
 from lungseg_monai.networks import GaoUNet
 from lungseg_monai.prediction import cases_to_predict

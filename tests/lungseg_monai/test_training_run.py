@@ -9,8 +9,9 @@ from ignite.engine import Events
 from prepared import make_prepared
 from workflows import TINY, train, workflow
 
-from lungseg_monai.bundle_command import IncompleteError
-from lungseg_monai.errors import CheckpointError, ConfigError
+from data_prep.errors import OutputError
+from lungseg_monai.bundle_command import causes
+from lungseg_monai.errors import CheckpointError, ConfigError, IncompleteError
 from lungseg_monai.training.checkpoints import read_checkpoint
 
 NAME = "ct_lung_unet2d"
@@ -123,7 +124,9 @@ def test_no_validation_list_keeps_the_smallest_training_loss_and_says_so(tmp_pat
 
 def test_other_data_or_another_network_can_not_be_resumed(straight, tmp_path):
     other = make_prepared(tmp_path / "prepared", seed=9, split_sections={"training": [0, 1], "validation": [2]})
-    made = workflow(NAME, "train.yaml", dataset_dir=str(other), output_dir=str(straight), device="cpu", resume=True)
+    made = workflow(
+        NAME, "train.yaml", dataset_dir=str(other), output_dir=str(straight), device="cpu", resume=True, epochs=9
+    )
     with pytest.raises(RuntimeError) as error:
         made.run()
     assert isinstance(error.value.__cause__, ConfigError) and "--pretrained" in str(error.value.__cause__)
@@ -155,6 +158,33 @@ def test_a_damaged_case_is_left_out_named_and_costs_the_exit_code(tmp_path):
     assert isinstance(error.value.__cause__, IncompleteError) and "P1" in str(error.value.__cause__)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["status"] == "done" and record["left_out"][0]["case_id"] == "P1"
+
+
+def test_what_can_not_be_trained_is_told_before_volumes_are_loaded_and_leaves_nothing(prepared, tmp_path, caplog):
+    caplog.set_level("INFO", logger="lungseg_monai")
+    (tmp_path / "file").write_text("")
+    for output_dir in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):
+        with pytest.raises(RuntimeError) as error:
+            train(NAME, prepared, output_dir)
+        assert isinstance(error.value.__cause__, OutputError) and "--output_dir" in str(error.value.__cause__)
+    assert "Holding" not in caplog.text
+    for wrong in ({"spatial_size": [33, 33]}, {"seed": "abc"}, {"num_workers": -1}):
+        with pytest.raises(RuntimeError) as error:
+            train(NAME, prepared, tmp_path / "run", **wrong)
+        assert any(isinstance(cause, ConfigError) for cause in causes(error.value))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_stays_finished(straight, prepared):
+    before = (straight / "run.json").read_bytes()
+    for epochs in ({}, {"epochs": 4}, {"epochs": 2}):
+        with pytest.raises(RuntimeError) as error:
+            workflow(
+                NAME, "train.yaml", dataset_dir=str(prepared), output_dir=str(straight), device="cpu", resume=True,
+                **epochs,
+            )  # fmt: skip
+        assert any(isinstance(cause, ConfigError) and "already has 4" in str(cause) for cause in causes(error.value))
+    assert (straight / "run.json").read_bytes() == before
 
 
 def test_several_targets_and_slices_of_one_patient(tmp_path):
