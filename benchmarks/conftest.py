@@ -7,13 +7,13 @@ import pytest
 from data_prep.convert import convert
 from data_prep.phantom import PhantomOptions, write_cohort
 
-# About 512 x 512 x 200 voxels: the height of the phantom's scan over 200.
-OPTIONS = PhantomOptions(size="full", spacing_mm=(0.8, 0.8, 1.75))
+# Brings this patient's field of view and height to 512 x 512 x 200 voxels.
+OPTIONS = PhantomOptions(size="full", spacing_mm=(0.9766, 0.9766, 1.83))
 
 
 @pytest.fixture(scope="session")
 def full_dicom(tmp_path_factory) -> Path:
-    """One phantom patient of about 512 x 512 x 200 voxels as DICOM CT and RTSTRUCT."""
+    """One phantom patient of 512 x 512 x 200 voxels as DICOM CT and RTSTRUCT."""
     folder = tmp_path_factory.mktemp("full")
     write_cohort(folder, patients=1, seed=0, options=OPTIONS)
     return folder

@@ -34,7 +34,9 @@ def main() -> None:
         if len(sys.argv) > 1:
             full = Path(sys.argv[1])
         else:
-            write_cohort(full, patients=1, seed=0, options=PhantomOptions(size="full", spacing_mm=(0.8, 0.8, 1.75)))
+            write_cohort(
+                full, patients=1, seed=0, options=PhantomOptions(size="full", spacing_mm=(0.9766, 0.9766, 1.83))
+            )
         subprocess.run([sys.executable, "-c", CHILD, str(tiny), str(full), str(Path(temporary, "out"))], check=True)
 
 

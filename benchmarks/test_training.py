@@ -1,14 +1,13 @@
 """Bundle ct_lung_unet2d on a full-size patient: a training step, the data it eats, and a volume's inference, apart."""
 
-import json
-
 import pytest
 from monai.bundle import ConfigWorkflow
-from monai.data import decollate_batch
-from torch import no_grad
+from torch.utils.data import Subset
 
 from data_prep.split import SplitOptions, write_split
 from lungseg_monai import bundle_path
+from lungseg_monai.io import grid_of
+from lungseg_monai.prediction import predict_case
 
 CONFIGS = bundle_path("ct_lung_unet2d") / "configs"
 BATCHES = 4
@@ -54,7 +53,7 @@ def test_training_steps(benchmark, training):
     benchmark.pedantic(steps, rounds=2)
 
 
-@pytest.mark.benchmark(group="inference, a volume of 512x512x200 from file to mask in memory")
+@pytest.mark.benchmark(group="inference, a volume of 512x512x200 from image file to mask file")
 def test_inference(benchmark, training, full_prepared, tmp_path):
     """With untrained weights: they cost the same."""
     workflow = ConfigWorkflow(
@@ -65,15 +64,11 @@ def test_inference(benchmark, training, full_prepared, tmp_path):
         output_dir=str(tmp_path),
         sections=["test"],
     )
-    parts = workflow.parser
-    network = parts.get_parsed_content("network_def").eval()
-    inferer, dataset, finish = (parts.get_parsed_content(part) for part in ("inferer", "dataset", "postprocessing"))
-    shape = json.loads((full_prepared / "dataset.json").read_text())["cases"][0]["shape"]
+    evaluator, dataset, cases = (workflow.parser.get_parsed_content(part) for part in ("evaluator", "dataset", "cases"))
+    case = cases.cases[0]
 
-    def predict():
-        item = dataset[0]
-        with no_grad():
-            item["pred"] = inferer(item["image"][None], network)[0]
-        return finish(decollate_batch({"image": item["image"][None], "pred": item["pred"][None]})[0])["pred"]
+    def predict() -> None:
+        predict_case(evaluator, Subset(dataset, [0]), tmp_path, ["lungs"], case)
 
-    assert list(benchmark.pedantic(predict, rounds=2).shape) == [1, *shape]
+    benchmark.pedantic(predict, rounds=2)
+    assert grid_of(tmp_path / "lungs.nii.gz")[0] == grid_of(case.image)[0]

@@ -1,4 +1,4 @@
-"""Results on stdout, whatever it is: a closed pipe, a full disk or a narrow encoding costs neither work nor exit code."""
+"""Results on stdout: a closed pipe, a full disk or a narrow encoding costs no work and no exit code."""
 
 import os
 import sys
