@@ -10,6 +10,7 @@ import numpy as np
 
 from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import grid_of, read_json
+from lungseg_monai.rois import lost_labels
 
 SECTIONS = ("training", "validation", "test")
 Labels = Mapping[str, Sequence[str]]
@@ -183,15 +184,16 @@ def _masks(folder: Path, known: dict[str, Any], entry: dict[str, Any], labels: L
     files: dict[str, list[Path]] = {}
     for name, file in zip(entry["label_names"], entry["label"], strict=True):
         files.setdefault(name, []).append(folder / file)
-    refused = {roi["label"] for roi in known["rois"] if roi["status"] != "ok"}
+    lost = lost_labels(known["rois"])
     found = {}
     for target, parts in labels.items():
         wanted = [target] if target in files else list(parts)
-        missing = [part for part in wanted if part not in files or part in refused]
+        missing = [part for part in wanted if part not in files or part in lost]
         if missing or not wanted:
-            there = ", ".join(sorted(set(files) - refused)) or "none"
+            there = ", ".join(sorted(set(files) - set(lost))) or "none"
+            blame = "".join(f"; {lost[part]}" for part in missing if part in lost)
             raise LeftOut(
-                f"it has no whole {' and no whole '.join(missing or [target])} (there: {there})", damaged=False
+                f"it has no whole {' and no whole '.join(missing or [target])} (there: {there}){blame}", damaged=False
             )
         found[target] = [path for part in wanted for path in files[part]]
     return found

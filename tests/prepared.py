@@ -45,6 +45,15 @@ def write_datalist(folder: Path, sections: Mapping[str, Sequence[dict]], split: 
     (folder / "datalist.json").write_text(json.dumps(content, indent=1))
 
 
+def empty_roi(name: str, label: str) -> dict:
+    """An entry of dataset.json for a ROI of a template that nobody drew."""
+    planes = {"in": 0, "rasterised": 0, "clipped": 0, "moved": 0, "skipped": 0}
+    return {
+        "name": name, "number": 9, "label": label, "status": "refused", "reason": "no contours", "file": None,
+        "planes": planes, "volume_ml": {"polygon": 0.0, "voxel": 0.0},
+    }  # fmt: skip
+
+
 def _write_case(folder: Path, number: int, shape: tuple[int, int, int], random: np.random.Generator) -> dict:
     name = f"P{number + 1}"
     spacing = (7.0 + number, 6.5, 12.0 + number)

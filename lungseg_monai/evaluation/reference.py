@@ -9,6 +9,7 @@ from lungseg_monai.errors import DatasetError, EvaluationError, NothingToDoError
 from lungseg_monai.evaluation.masks import is_mask_file, stem
 from lungseg_monai.evaluation.predictions import mask_files
 from lungseg_monai.io import read_json
+from lungseg_monai.rois import is_usable, lost_labels
 
 
 class Reference(Protocol):
@@ -35,17 +36,17 @@ class PreparedReference:
     def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
         if case_id not in self.cases:
             raise EvaluationError(f"no reference: {self.folder / 'dataset.json'} has no case {case_id}")
-        rois: dict[str, list[dict[str, Any]]] = {}
-        for roi in self.cases[case_id].get("rois", []):
-            rois.setdefault(roi.get("label"), []).append(roi)
-        wanted = choose(rois, label, parts)
-        for roi in (roi for name in wanted for roi in rois[name]):
-            if roi.get("status") == "refused" or not roi.get("file"):
-                raise EvaluationError(
-                    f"no whole reference: the ROI {roi.get('name')} ({roi['label']}) was refused by "
-                    f"lungseg-prep: {roi.get('reason')}"
-                )
-        return [self.folder / roi["file"] for name in wanted for roi in rois[name]]
+        rois = self.cases[case_id].get("rois", [])
+        lost = lost_labels(rois)
+        files: dict[str | None, list[Path]] = {}
+        for roi in filter(is_usable, rois):
+            files.setdefault(roi["label"], []).append(self.folder / roi["file"])
+        parts = list(parts)
+        wanted = choose({*files, *(part for part in parts if part in lost)}, label, parts)
+        for name in wanted:
+            if name in lost:
+                raise EvaluationError(f"no whole reference: {lost[name]}")
+        return [file for name in wanted for file in files[name]]
 
     def image(self, case_id: str) -> Path:
         """The case's image. Raises EvaluationError when dataset.json names none."""

@@ -5,7 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from prepared import make_prepared, write_datalist
+from prepared import empty_roi, make_prepared, write_datalist
 
 from lungseg_monai.data import select_cases
 from lungseg_monai.errors import ConfigError, DatasetError
@@ -77,7 +77,24 @@ def test_half_a_refused_lung_is_no_lung(prepared):
         )
 
     edit(prepared, "dataset.json", refuse)
-    assert select_cases(prepared, LUNGS).case_ids()["training"] == ["P2", "P3"]
+    lists = select_cases(prepared, LUNGS)
+    assert lists.case_ids()["training"] == ["P2", "P3"]
+    assert "Lung L low (lung_left) was refused by lungseg-prep: open contour" in lists.left_out[0]["reason"]
+
+
+def test_a_roi_that_was_never_drawn_takes_nothing_away(prepared):
+    def add_templates(content):
+        content["cases"][0]["rois"] += [empty_roi("Lung_L", "lung_left"), empty_roi("Lung_R", "lung_right")]
+
+    edit(prepared, "dataset.json", add_templates)
+    assert select_cases(prepared, LUNGS).case_ids()["training"] == ["P1", "P2", "P3"]
+
+
+def test_nothing_but_an_empty_roi_is_no_lung(prepared):
+    relabel(prepared, 0, "lung_left", "gtv")
+    edit(prepared, "dataset.json", lambda content: content["cases"][0]["rois"].append(empty_roi("Lung_L", "lung_left")))
+    (entry,) = select_cases(prepared, LUNGS).left_out
+    assert "Lung_L (lung_left) was refused by lungseg-prep: no contours" in entry["reason"]
 
 
 def test_no_case_left_names_wanted_and_existing_labels(prepared):

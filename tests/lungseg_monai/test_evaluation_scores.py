@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from predicted import LABELS, WARNING, make_predictions, make_run, save, truth
-from prepared import make_prepared
+from prepared import empty_roi, make_prepared
 
 from data_prep.errors import OutputError
 from lungseg_monai.errors import DatasetError, NothingToDoError, UsageError
@@ -224,6 +224,20 @@ def test_half_a_reference_is_no_reference(prepared, predictions):
     assert "Lung-Left" in refused(scores)["P1"] and "open contour" in refused(scores)["P1"]
     assert "no mask of lung_right" in refused(scores)["P2"]
     assert [case["case_id"] for case in scores["cases"]] == ["P3"]
+
+
+def test_a_roi_that_was_never_drawn_takes_nothing_from_the_reference(prepared, predictions):
+    def change(dataset):
+        dataset["cases"][0]["rois"].append(empty_roi("Lung_L", "lung_left"))
+        dataset["cases"][1]["rois"].append(empty_roi("Lungs", "lungs"))
+        other_frame = empty_roi("Lung_L", "lung_left") | {"reason": "drawn in another frame of reference"}
+        dataset["cases"][2]["rois"].append(other_frame)
+
+    before = evaluate(predictions, prepared)["cases"]
+    edit_json(prepared / "dataset.json", change)
+    scores = evaluate(predictions, prepared)
+    assert scores["cases"] == before[:2]
+    assert list(refused(scores)) == ["P3"] and "another frame" in refused(scores)["P3"]
 
 
 def test_several_rois_of_one_label_are_united_and_the_name_itself_serves(tmp_path, prepared, predictions):
