@@ -34,7 +34,11 @@ def image_volume(window_hu: Sequence[float], spatial_size: Sequence[int]) -> lis
 
     `window_hu` (low, high) becomes 0 ... 1, clipped. `spatial_size` (H, W) is in plane; slices are left as they are.
     """
-    return [_load(["image"], np.float32), *_to_network_grid(["image"], window_hu, spatial_size)]
+    return [
+        _load(["image"], np.float32),
+        Lambdad("image", func=finite),
+        *_to_network_grid(["image"], window_hu, spatial_size),
+    ]
 
 
 def labelled_volume(targets: Sequence[str], window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
@@ -46,6 +50,7 @@ def labelled_volume(targets: Sequence[str], window_hu: Sequence[float], spatial_
     names = list(targets)
     return [
         _load(["image"], np.float32),
+        Lambdad("image", func=finite),
         _load(names, np.uint8),
         Lambdad(names, func=unite),
         ConcatItemsd(names, name="label"),
@@ -83,6 +88,14 @@ def slice_augmentation(augment: bool) -> list[Transform]:
 def unite(masks: Tensor) -> Tensor:
     """(M, I, J, K) -> (1, I, J, K): inside where any of the M masks is."""
     return masks.amax(dim=0, keepdim=True)
+
+
+def finite(image: Tensor) -> Tensor:
+    """`image` itself. Raises ValueError for NaN or infinite voxels: resizing would spread them without a word."""
+    wrong = int((~image.isfinite()).sum())
+    if wrong:
+        raise ValueError(f"the image has {wrong} voxels that are no finite numbers (NaN or infinite): write it again")
+    return image
 
 
 def _load(keys: list[str], dtype: type) -> Transform:

@@ -9,6 +9,7 @@ from prepared import make_prepared
 from scipy.ndimage import center_of_mass
 
 from lungseg_monai.data import select_cases
+from lungseg_monai.slices import root_cause
 from lungseg_monai.transforms.chains import image_volume, labelled_volume, slice_augmentation
 
 LABELS = {"lungs": ["lung_left", "lung_right"]}
@@ -34,6 +35,19 @@ def test_unresized_volumes_are_the_files(items):
         np.testing.assert_allclose(loaded["image"][0].numpy(), windowed, atol=1e-6)
         np.testing.assert_array_equal(loaded["label"][0].numpy(), label)
         assert loaded["label"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_numbers_refuse_the_image(items, tmp_path, value):
+    image = nib.load(items[0]["image"])
+    voxels = np.asarray(image.dataobj).astype(np.float32)
+    voxels[3, :, 2] = value
+    nib.save(nib.Nifti1Image(voxels, image.affine), tmp_path / "image.nii.gz")
+    item = {**items[0], "image": str(tmp_path / "image.nii.gz")}
+    for chain in (image_volume(WINDOW, (32, 32)), labelled_volume(["lungs"], WINDOW, (32, 32))):
+        with pytest.raises(RuntimeError) as error:
+            Compose(chain)(item)
+        assert f"{voxels.shape[1]} voxels that are no finite numbers" in root_cause(error.value)
 
 
 @pytest.mark.parametrize("size", [(96, 80), (32, 24)])
