@@ -9,6 +9,7 @@ from pathlib import Path
 from data_prep import __version__
 from data_prep.errors import OutputError
 from data_prep.progress import Progress, bar, silent
+from data_prep.terminal import say
 from lungseg_monai.errors import LungsegError, UsageError
 
 DONE, REFUSED, USAGE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
@@ -51,8 +52,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         progress=progress(arguments),
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
-    tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)
-    return REFUSED if scores["refused"] else DONE
+    told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)
+    return REFUSED if scores["refused"] or not told else DONE
 
 
 def run_report(arguments: argparse.Namespace) -> int:
@@ -60,24 +61,24 @@ def run_report(arguments: argparse.Namespace) -> int:
 
     report = write_report(arguments.run_folder, arguments.out, arguments.dataset)
     notes = [f"  left out: {note.what}" for note in report.notes]
-    tell(
+    told = tell(
         arguments,
         "\n".join([str(report.path), *notes]),
         {"report": str(report.path), "missing": [vars(note) for note in report.notes]},
     )
-    return DONE
+    return REFUSED if report.damaged or not told else DONE
 
 
 def progress(arguments: argparse.Namespace) -> Progress:
     return silent if arguments.quiet or arguments.json else bar
 
 
-def tell(arguments: argparse.Namespace, text: str, data: dict) -> None:
-    """Results on stdout: for people, or with --json for machines."""
+def tell(arguments: argparse.Namespace, text: str, data: dict) -> bool:
+    """Results on stdout: for people, or with --json for machines. Returns whether they could be printed."""
     if arguments.json:
-        print(json.dumps(data, indent=2, ensure_ascii=False))
-    elif not arguments.quiet:
-        print(text)
+        # In plain ASCII, JSON's own escapes are shown right whatever the terminal's encoding.
+        return say(json.dumps(data, indent=2))
+    return arguments.quiet or say(text)
 
 
 def parser() -> argparse.ArgumentParser:

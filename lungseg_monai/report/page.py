@@ -23,12 +23,17 @@ class Report:
     path: Path
     notes: list[Note]
 
+    @property
+    def damaged(self) -> bool:
+        """Whether something is lacking because its file is there but can't be read."""
+        return any(note.damaged for note in self.notes)
+
 
 def write_report(run_folder: Path, out: Path | None = None, dataset: Path | None = None) -> Report:
     """Write one HTML file about a run, by default RUN/report.html.
 
     `dataset`: the PREPARED folder whose images are shown, by default the one that run.json names. What a run lacks
-    is named in the report. Raises NothingToDoError and ReportError (see read_run), and data_prep's OutputError.
+    is named in the report. Raises UsageError, NothingToDoError and ReportError (see read_run), and data_prep's OutputError.
     """
     run = read_run(run_folder, dataset)
     path = out or run_folder / "report.html"

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
 
-from lungseg_monai.errors import DatasetError, LungsegError, NothingToDoError, ReportError
+from lungseg_monai.errors import DatasetError, LungsegError, NothingToDoError, ReportError, UsageError
 from lungseg_monai.evaluation.predictions import JOURNAL, Predictions, find_predictions
 from lungseg_monai.evaluation.reference import PreparedReference, read_prepared
 from lungseg_monai.evaluation.tables import CASE_KEYS, SLICE_KEYS
@@ -21,10 +21,11 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class Note:
-    """Something the report lacks, and the command that makes it (or an empty string)."""
+    """Something the report lacks, the command that makes it (or an empty string), and whether a file is damaged."""
 
     what: str
     command: str = ""
+    damaged: bool = False
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Run:
 def read_run(folder: Path, dataset: Path | None = None) -> Run:
     """Read RUN; `dataset` is the PREPARED folder for pictures, by default the one that run.json names.
 
-    Raises NothingToDoError where neither run.json nor scores.json is there, ReportError for a segmentation.
+    Raises NothingToDoError where neither run.json nor scores.json is there, UsageError where `dataset` is given but no
+    prepared folder, ReportError for a segmentation.
     """
     if not folder.is_dir():
         raise NothingToDoError(f"{folder} is no folder: give the run's folder, the one that holds run.json")
@@ -55,18 +57,21 @@ def read_run(folder: Path, dataset: Path | None = None) -> Run:
                 f"{folder} holds neither run.json nor scores.json: give the folder that training wrote (--output_dir), "
                 "or score predictions first: lungseg evaluate PREDICTIONS REFERENCE"
             )
+    if dataset is not None and not (_prepared_folder(dataset) / "dataset.json").is_file():
+        raise UsageError(f"--dataset {dataset} is no prepared folder: it holds no dataset.json")
     run = Run(folder)
     train = "python -m monai.bundle run training --config_file configs/train.yaml --meta_file configs/metadata.json"
-    run.facts = _part(run, "settings, versions and seeds", train, lambda: read_json(folder / "run.json")) or {}
-    run.curves = _part(run, "curves of loss and accuracy", train, lambda: read_curves(folder / "curves.csv")) or {}
+    run.facts = _part(run, "settings, versions and seeds", train, folder / "run.json", read_json) or {}
+    run.curves = _part(run, "curves of loss and accuracy", train, folder / "curves.csv", read_curves) or {}
 
     prepared = dataset or _dataset_of(run)
     evaluate = f"lungseg evaluate {quote(str(folder / 'predictions'))} {quote(str(prepared or 'PREPARED'))}"
-    run.scores = _part(run, "scores", evaluate, lambda: read_scores(folder / "scores.json"))
+    run.scores = _part(run, "scores", evaluate, folder / "scores.json", read_scores)
     infer = "python -m monai.bundle run --config_file configs/inference.yaml"
-    run.predictions = _part(run, "pictures of predictions", infer, lambda: _predictions(folder / "predictions"))
+    run.predictions = _part(run, "pictures of predictions", infer, folder / "predictions" / JOURNAL, _predictions)
     report = f"lungseg report {quote(str(folder))} --dataset PREPARED"
-    run.dataset = _part(run, "pictures of images", report, lambda: _prepared(prepared))
+    described = _prepared_folder(prepared) / "dataset.json" if prepared else Path()
+    run.dataset = _part(run, "pictures of images", report, described, _prepared)
     return run
 
 
@@ -112,12 +117,12 @@ def read_scores(path: Path) -> dict[str, Any]:
     return {"warning": None, "labels": {}} | scores
 
 
-def _part(run: Run, what: str, command: str, read: Callable[[], Content]) -> Content | None:
-    """What `read` returns; or None, with a note in the report, where it can't."""
+def _part(run: Run, what: str, command: str, file: Path, read: Callable[[Path], Content]) -> Content | None:
+    """What `read` makes of `file`; or None, with a note in the report, where it can't."""
     try:
-        return read()
+        return read(file)
     except LungsegError as error:
-        run.notes.append(Note(f"{what}: {error}", command))
+        run.notes.append(Note(f"{what}: {error}", command, damaged=file.is_file()))
         return None
 
 
@@ -126,16 +131,20 @@ def _dataset_of(run: Run) -> Path | None:
     return Path(name) if isinstance(name, str) and name else None
 
 
-def _prepared(folder: Path | None) -> PreparedReference:
-    if folder is None:
+def _prepared_folder(given: Path) -> Path:
+    return given.parent if given.name == "dataset.json" else given
+
+
+def _prepared(file: Path) -> PreparedReference:
+    if file == Path():
         raise DatasetError("run.json names no dataset_dir")
-    return read_prepared(folder.parent if folder.name == "dataset.json" else folder)
+    return read_prepared(file.parent)
 
 
-def _predictions(folder: Path) -> Predictions:
-    if not (folder / JOURNAL).is_file():
-        raise DatasetError(f"{folder / JOURNAL} is not there")
-    return find_predictions(folder)
+def _predictions(file: Path) -> Predictions:
+    if not file.is_file():
+        raise DatasetError(f"{file} is not there")
+    return find_predictions(file)
 
 
 def _number(text: str | None) -> float | None:

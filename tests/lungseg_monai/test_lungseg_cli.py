@@ -1,9 +1,11 @@
 """The `lungseg` command: exit codes, what goes to stdout and to stderr, a fast --help."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from io import BytesIO, TextIOWrapper
 
 import pytest
 from predicted import make_predictions, make_run
@@ -62,6 +64,33 @@ def test_nothing_to_do_is_3(tmp_path, run, prepared, capsys):
         assert main(arguments) == 3
         out, err = capsys.readouterr()
         assert not out and err.startswith("lungseg: ")
+
+
+def test_a_dataset_that_is_none_is_wrong_usage(tmp_path, run, capsys):
+    assert main(["report", str(run), "--dataset", str(tmp_path / "nope")]) == 2
+    assert "nope is no prepared folder" in capsys.readouterr().err
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["run.json", "scores.json"])
+def test_a_report_without_a_damaged_file_is_1_and_written(run, prepared, name, capsys):
+    (run / name).write_text("{")
+    assert main(["report", str(run), "--dataset", str(prepared)]) == 1
+    assert f"{name} can't be read" in capsys.readouterr().out
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_a_reader_that_went_away_and_a_narrow_encoding_cost_nothing(run, prepared, command, monkeypatch):
+    arguments = {"evaluate": [str(run / "predictions"), str(prepared)], "report": [str(run)]}[command]
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", TextIOWrapper(BytesIO(), encoding="ascii"))
+        assert main([command, *arguments]) == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", closed)
+        assert main([command, *arguments]) == 0
 
 
 def test_a_folder_that_cannot_be_written_is_3(tmp_path, run, prepared, capsys):
