@@ -1,5 +1,6 @@
 """A PREPARED folder (docs/reference/files.md) as lists of cases to train, validate and predict on."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -12,6 +13,7 @@ from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import grid_of, read_json
 from lungseg_monai.rois import lost_labels
 
+TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes a file's name
 SECTIONS = ("training", "validation", "test")
 Labels = Mapping[str, Sequence[str]]
 log = getLogger(__name__)
@@ -87,7 +89,7 @@ def select_cases(
     another form or an unknown section.
     """
     if labels is not None:
-        _check_labels(labels)
+        check_labels(labels)
     unknown = [section for section in needed if section not in SECTIONS]
     if unknown:
         raise ConfigError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
@@ -114,13 +116,20 @@ def select_cases(
     return lists
 
 
-def _check_labels(labels: Labels) -> None:
+def check_labels(labels: Labels) -> None:
+    """Raise ConfigError unless `labels` are {target: [labels]} whose targets can name files."""
     form = isinstance(labels, Mapping) and all(isinstance(parts, list | tuple) for parts in labels.values())
     if not form or not labels or {"image", "label", "case_id", "slices", "slice_count"} & set(labels):
         raise ConfigError(
             f"labels must name targets and the labels that each unites, as {{'lungs': ['lung_left', 'lung_right']}}; "
             f"a target can't be called image, label, case_id, slices or slice_count. Got {labels!r}"
         )
+    for target in labels:
+        if not TARGET.fullmatch(str(target)):
+            raise ConfigError(
+                f"the target {target!r} of --labels names files: it may hold letters of ASCII, digits, _ and -, "
+                "beginning with a letter or digit"
+            )
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from monai.engines import SupervisedEvaluator
 from torch.utils.data import Dataset, Subset
 
 from data_prep.progress import bar
-from lungseg_monai.data import SECTIONS, Case, CaseLists, select_cases
+from lungseg_monai.data import SECTIONS, Case, CaseLists, check_labels, select_cases
 from lungseg_monai.errors import DatasetError, IncompleteError, NothingToDoError, UsageError
 from lungseg_monai.io import grid_of, read_json, sha256, write_json, write_masks
 from lungseg_monai.slices import root_cause
@@ -49,16 +49,17 @@ def cases_to_predict(
 
 
 def image_cases(paths: Sequence[Path]) -> CaseLists:
-    """NIfTI files, alone or in folders, as cases named by their stems. One that can't be read is left out and named.
+    """NIfTI files, alone or anywhere below folders, as cases. One that can't be read is left out and named.
 
+    A case is named by its file's stem, or by the folder of an `image.nii.gz`, as PREPARED folders have it.
     Raises NothingToDoError when there is none, UsageError when two have the same name.
     """
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    files = [file for file in files if file.name.endswith(SUFFIXES) or file in paths]
+    files = [file for path in paths for file in (images_below(path) if path.is_dir() else [path])]
     cases: dict[str, Case] = {}
     left_out = []
     for file in files:
         name = file.name.removesuffix(".gz").removesuffix(".nii")
+        name = file.absolute().parent.name if name == "image" else name
         if name in cases:
             raise UsageError(f"{cases[name].image} and {file} would both be predicted as {name}: rename one")
         try:
@@ -71,8 +72,23 @@ def image_cases(paths: Sequence[Path]) -> CaseLists:
     return CaseLists(list(cases.values()), left_out, {})
 
 
+def images_below(folder: Path) -> list[Path]:
+    """The NIfTI files of a folder and those below it, but for masks, our own predictions and what is hidden."""
+    below = [(file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")) if file.is_file()]
+    return [
+        file
+        for file, parts in below
+        if file.name.endswith(SUFFIXES)
+        and not {"masks", "predictions"} & set(parts)
+        and not any(part.startswith(".") for part in parts)
+    ]
+
+
 class Journal:
-    """predictions.json: rewritten after each case, so that a run that was stopped goes on where it was."""
+    """predictions.json: rewritten after each case, so that a run that was stopped goes on where it was.
+
+    Raises ConfigError for `labels` that can't name files.
+    """
 
     def __init__(
         self,
@@ -82,6 +98,7 @@ class Journal:
         labels: Mapping[str, Sequence[str]],
         facts: Mapping[str, Any],
     ) -> None:
+        check_labels(labels)
         self.folder = Path(output_dir).resolve() / "predictions"
         self.path = self.folder / "predictions.json"
         self.labels = list(labels)

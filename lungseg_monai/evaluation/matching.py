@@ -1,7 +1,7 @@
 """What is compared with what: each prediction meets its reference, or is refused by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lungseg_monai.errors import EvaluationError, UsageError
@@ -75,11 +75,23 @@ def resolve_labels(asked: Labels, predictions: Predictions, reference: Reference
     return {name or UNNAMED: WHOLES.get(name or UNNAMED, (name or UNNAMED,)) for name in sorted(names, key=str)}
 
 
+def named_by_folder(predictions: Predictions, reference: Reference) -> Predictions:
+    """A single mask whose own name is no case, `<case>/lungs.nii.gz`, becomes that of the case its folder names."""
+    if not predictions.single:
+        return predictions
+    (case,) = predictions.cases
+    folder = predictions.folder.resolve().name
+    there = reference.case_ids()
+    if case.case_id in there or folder not in there:
+        return predictions
+    return replace(predictions, cases=[replace(case, case_id=folder)])
+
+
 def match(predictions: Predictions, reference: Reference, labels: Labels) -> Matching:
     """Pair every predicted case with its reference, a pair a label.
 
     Refused: a prediction without reference, a case that predictions.json refuses or whose file it does not name, and,
-    where no predictions.json says which cases were meant, a reference without prediction.
+    where neither predictions.json nor a single mask says which cases were meant, a reference without prediction.
     """
     matching = Matching()
     matching.refused += [
@@ -91,7 +103,7 @@ def match(predictions: Predictions, reference: Reference, labels: Labels) -> Mat
                 matching.pairs.append(_pair(case, label, parts, reference, alone=len(labels) == 1))
             except EvaluationError as error:
                 matching.refused.append(Refusal(case.case_id, case.section, label, str(error)))
-    if not predictions.labels:
+    if not predictions.labels and not predictions.single:
         predicted = {case.case_id for case in predictions.cases}
         matching.refused += [
             Refusal(case_id, None, None, f"no prediction: {predictions.folder} has no mask of {case_id}")

@@ -33,6 +33,7 @@ class Predictions:
     """What predictions.json says, or as much of it as the files' names do.
 
     labels: label -> the reference's labels it unites. refused: (case id, reason) of what could not be predicted.
+    single: one mask was named, so that no other is missed.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Predictions:
     warning: str | None = None
     checkpoint: dict[str, Any] = field(default_factory=dict)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    single: bool = False
 
 
 def find_predictions(path: Path) -> Predictions:
@@ -55,7 +57,7 @@ def find_predictions(path: Path) -> Predictions:
     if path.is_file():
         if not is_mask_file(path):
             raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")
-        return Predictions(path.parent, [PredictedCase(stem(path), NO_SECTION, {None: path})])
+        return Predictions(path.parent, [PredictedCase(stem(path), NO_SECTION, {None: path})], single=True)
     for folder in (path, path / "predictions"):
         if (folder / JOURNAL).is_file():
             return _read_journal(folder)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data_prep.progress import Progress, silent
 from lungseg_monai.errors import EvaluationError, NothingToDoError
 from lungseg_monai.evaluation.masks import check_same_grid, read_mask, read_union
-from lungseg_monai.evaluation.matching import Labels, Matching, Pair, Refusal, match, resolve_labels
+from lungseg_monai.evaluation.matching import Labels, Matching, Pair, Refusal, match, named_by_folder, resolve_labels
 from lungseg_monai.evaluation.metrics import OVERLAP_METRICS, Empty, count_slices, overlap_scores, volume_errors
 from lungseg_monai.evaluation.predictions import Ranges, find_predictions
 from lungseg_monai.evaluation.reference import find_reference
@@ -36,6 +36,7 @@ def evaluate(
     """
     found = find_predictions(predictions)
     truth = find_reference(reference, found.cases[0].case_id if len(found.cases) == 1 else None)
+    found = named_by_folder(found, truth)
     labels = resolve_labels(labels or {}, found, truth)
     matching = match(found, truth, labels)
     cases, slices = score_pairs(matching, empty, progress)

@@ -33,7 +33,8 @@ def write_report(run_folder: Path, out: Path | None = None, dataset: Path | None
     """Write one HTML file about a run, by default RUN/report.html.
 
     `dataset`: the PREPARED folder whose images are shown, by default the one that run.json names. What a run lacks
-    is named in the report. Raises UsageError, NothingToDoError and ReportError (see read_run), and data_prep's OutputError.
+    is named in the report. Raises UsageError, NothingToDoError and ReportError (see read_run), and data_prep's
+    OutputError.
     """
     run = read_run(run_folder, dataset)
     path = out or run_folder / "report.html"

@@ -203,7 +203,19 @@ def test_no_folder_at_all(tmp_path):
         select_cases(tmp_path / "nowhere", LUNGS)
 
 
-@pytest.mark.parametrize("labels", [{}, {"image": ["lung_left"]}, ["lung_left"], {"lungs": "lung_left"}])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"image": ["lung_left"]},
+        ["lung_left"],
+        {"lungs": "lung_left"},
+        {"a b/c": ["gtv"]},
+        {"../x": ["gtv"]},
+        {".x": ["gtv"]},
+        {"": ["gtv"]},
+    ],
+)
 def test_labels_that_can_not_be_right(prepared, labels):
     with pytest.raises(ConfigError, match="labels"):
         select_cases(prepared, labels)

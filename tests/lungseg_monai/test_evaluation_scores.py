@@ -295,6 +295,13 @@ def test_two_files_are_compared_whatever_they_are_called(tmp_path, prepared, pre
     assert scores["cases"][0]["dice"] == evaluate(predictions, prepared)["cases"][0]["dice"]
 
 
+def test_one_file_is_the_case_that_its_folder_names(prepared, predictions):
+    wanted = evaluate(predictions, prepared)["cases"][1]
+    label = parse_labels(["lungs=lung_left+lung_right"])
+    scores = evaluate(predictions / "P2" / "lungs.nii.gz", prepared, labels=label)
+    assert scores["cases"] == [{**wanted, "section": "all"}] and scores["refused"] == []
+
+
 def test_a_name_that_does_not_say_what_it_is_needs_a_label(tmp_path, prepared):
     save(tmp_path / "flat" / "P1.nii.gz", *truth(prepared, "P1"))
     with pytest.raises(UsageError, match="--label"):

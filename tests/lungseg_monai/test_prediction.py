@@ -10,7 +10,14 @@ import torch
 from prepared import make_prepared
 from workflows import predict, workflow
 
-from lungseg_monai.errors import CheckpointError, DatasetError, IncompleteError, NothingToDoError, UsageError
+from lungseg_monai.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    IncompleteError,
+    NothingToDoError,
+    UsageError,
+)
 from lungseg_monai.io import write_masks
 from lungseg_monai.networks import GaoUNet
 from lungseg_monai.prediction import cases_to_predict
@@ -142,9 +149,41 @@ def test_images_that_can_not_be_told_apart_or_read(prepared, tmp_path):
         cases_to_predict(None, images=[str(tmp_path / "a.nii.gz")])
     with pytest.raises(NothingToDoError, match="missing"):
         cases_to_predict(None, images=[str(tmp_path / "none.nii.gz")])
-    same = [str(prepared / case / "image.nii.gz") for case in ("P1", "P2")]
-    with pytest.raises(UsageError, match="both be predicted as image"):
-        cases_to_predict(None, images=same)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(prepared / "P1" / "image.nii.gz", tmp_path / folder / "ct.nii.gz")
+    with pytest.raises(UsageError, match="both be predicted as ct"):
+        cases_to_predict(None, images=[str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def test_images_anywhere_below_a_folder_are_named_apart(prepared, tmp_path):
+    shutil.copytree(prepared / "P1", tmp_path / "P1")
+    shutil.copytree(prepared / "P1" / "masks", tmp_path / "predictions" / "P1")
+    assert [case.case_id for case in cases_to_predict(None, images=[str(tmp_path)]).cases] == ["P1"]
+    lists = cases_to_predict(None, images=[str(prepared)])
+    assert [case.case_id for case in lists.cases] == ["P1", "P2", "P3"]  # and no masks
+    assert [case.case_id for case in cases_to_predict(None, images=[str(prepared / "P2/image.nii.gz")]).cases] == ["P2"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 3}, {"keep_largest": -1}, {"batch_size": 0}, {"spatial_size": [33, 32]},
+              {"labels": {"../x": ["lung_left"]}}]
+)  # fmt: skip
+def test_options_that_can_not_be_right_are_told_before_anything_is_written(options, tmp_path, wrong):
+    with pytest.raises(RuntimeError) as error:
+        predict(NAME, tmp_path / "run", **options, **wrong)
+    assert raised(error, ConfigError)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_with_nan_is_refused_with_its_reason(prepared, checkpoint, tmp_path):
+    image = nib.load(prepared / "P1" / "image.nii.gz")
+    voxels = np.asarray(image.dataobj).astype(np.float32)
+    voxels[3] = np.nan
+    nib.save(nib.Nifti1Image(voxels, image.affine), tmp_path / "ct.nii.gz")
+    with pytest.raises(RuntimeError) as error:
+        predict(NAME, tmp_path / "run", images=[str(tmp_path / "ct.nii.gz")], checkpoint=str(checkpoint))
+    assert "no finite numbers" in str(raised(error, NothingToDoError))
 
 
 def test_an_unknown_or_empty_section(prepared):
