@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def convert_case(plan: CasePlan, folder: Path, salt: bytes, found: Scan) -> tupl
     repairs += [note for note in (plan.name.note, *(pair.note for pair in plan.pairs)) if note]
     masks = _Masks(folder / "masks", f"{plan.name.case_id}/masks", series.grid, plan.slices[0].frame_uid, found.secrets)
     rois: list[dict[str, Any]] = []
+    sources: Counter[str] = Counter()
     refusals = []
     for pair in plan.pairs:
         try:
@@ -68,8 +70,16 @@ def convert_case(plan: CasePlan, folder: Path, salt: bytes, found: Scan) -> tupl
             refusals.append(Refusal("rtstruct", found.where(path), reason, pair.struct.sop_uid))
             continue
         struct_hash = hashed(salt, pair.struct.sop_uid)
-        rois.extend(masks.write(roi) | {"rtstruct_uid_hash": struct_hash} for roi in drawn)
-    return _entry(plan, series.grid, series.deviation_mm, repairs, rois, salt, found), refusals
+        entries = [masks.write(roi) | {"rtstruct_uid_hash": struct_hash} for roi in drawn]
+        sources.update({roi["label"] for roi in entries if roi["file"] and roi["label"]})
+        rois += entries
+    entry = _entry(plan, series.grid, series.deviation_mm, repairs, rois, salt, found)
+    entry["flags"] += [
+        f"{label} comes from {count} RTSTRUCTs: readers unite them, check that they are not two versions of one"
+        for label, count in sorted(sources.items())
+        if count > 1
+    ]
+    return entry, refusals
 
 
 def _beside_damage(plan: CasePlan, found: Scan) -> bool:
@@ -154,6 +164,10 @@ class _Masks:
         flags = ["name holds a part of the patient's name"] if self.secrets.in_name(roi.name) else []
         if file and report.blank_slices:
             flags.append(f"{report.blank_slices} slice(s) whose contours enclose no pixel centre")
+        if file and report.crossed_slices and not report.clipped:
+            flags.append(
+                f"{report.crossed_slices} slice(s) whose contours overlap or cross: what lies in two is left out"
+            )
         skipped = "; ".join(f"{count} skipped: {why}" for why, count in sorted(report.skipped_why.items()))
         return {
             "name": roi.name,
@@ -181,6 +195,8 @@ def _blank(report: PlaneReport, grid: Grid) -> str | None:
     """Why nothing of a ROI reached the mask, or None: an empty mask would read as "there is none"."""
     if report.voxels:
         return None
+    if report.crossed_slices and not report.clipped:
+        return "its contours cancel each other out: what lies in two of them is left out, and these are nearly the same"
     if report.rasterised:
         spacing = " x ".join(f"{step:.2f}" for step in grid.spacing_mm)
         return f"its contours enclose no pixel centre: {report.polygon_mm3:.1f} mm3 are too little for {spacing} mm"

@@ -13,6 +13,7 @@ from data_prep.case import CasePlan, convert_case, fingerprint
 from data_prep.dataset import SCHEMA_VERSION, write_dataset, write_json
 from data_prep.errors import OutputError, PrepError, UsageError
 from data_prep.identity import hashed, load_or_create_salt, name_cases
+from data_prep.lock import alone_in
 from data_prep.pairing import pair
 from data_prep.progress import Progress, silent
 from data_prep.report import summary, write_report
@@ -83,16 +84,27 @@ def convert(
         raise UsageError(f"IN and OUT are the same folder, {out}: choose another one for the results")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; wanted a folder for the results")
+    if out.is_symlink() and not out.exists():
+        raise OutputError(f"{out} is a link to {out.readlink()}, which does not exist: make that folder first")
     found = scan(source, skip=out, keep_ids=options.keep_ids, progress=progress)
     salt = options.salt or load_or_create_salt()
     plans = _plan(found, salt, options.keep_ids)
-    _tidy(out)
+    with _output(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with alone_in(out):
+        _tidy(out)
+        return _convert_all(plans, out, salt, found, options.overwrite, progress)
+
+
+def _convert_all(
+    plans: list[CasePlan], out: Path, salt: bytes, found: Scan, overwrite: bool, progress: Progress
+) -> ConvertResult:
     result = ConvertResult({}, out)
     cases: list[dict[str, Any]] = []
     refused = [_public(one, found, salt) for one in found.refused]
     for plan in progress(plans, "converting"):
         try:
-            record, reused = _make_or_reuse(plan, out, salt, found, options.overwrite)
+            record, reused = _make_or_reuse(plan, out, salt, found, overwrite)
         except OutputError:
             raise
         except Exception as error:  # noqa: BLE001  # isolates one case: whatever goes wrong with it costs no other
@@ -205,7 +217,7 @@ def _series_refusal(plan: CasePlan, error: Exception, found: Scan) -> Refusal:
         reason = found.secrets.hide_files(str(error), [one.path for one in plan.slices])
     else:
         reason = found.secrets.hide(f"unexpected {type(error).__name__}: {error}")
-    return Refusal("series", where or plan.slices[0].path.name, reason, plan.slices[0].series_uid)
+    return Refusal("series", where or found.where(plan.slices[0].path), reason, plan.slices[0].series_uid)
 
 
 def _public(refusal: Refusal, found: Scan, salt: bytes) -> dict[str, Any]:
@@ -227,9 +239,8 @@ def _passed_over(found: Scan) -> list[dict[str, Any]]:
 
 
 def _tidy(out: Path) -> None:
-    """Make `out`, without what an interrupted run left in it."""
+    """Remove what an interrupted run left in `out`."""
     with _output(out):
-        out.mkdir(parents=True, exist_ok=True)
         for left in out.glob(f"{PARTIAL}*"):
             if left.is_dir():
                 shutil.rmtree(left)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +15,7 @@ SCHEMA_VERSION = "1.0"
 FILE_NAME = "dataset.json"
 CASE_KEYS = ("id", "patient_id", "status", "image", "modality", "shape", "spacing_mm", "orientation", "rois")
 ROI_KEYS = ("name", "label", "status", "file")
+TEXTS = ("id", "patient_id", "status", "image", "modality", "orientation", "name")  # label and file may be null too
 AFFINE_TOLERANCE = 1e-4
 
 
@@ -44,8 +46,8 @@ def write_dataset(
 def read_dataset(path: Path) -> dict[str, Any]:
     """Read dataset.json (or the one in the folder `path`).
 
-    Raises DatasetError for a file that is missing, no JSON, of another schema, without a required key, or that names
-    files outside its own folder.
+    Raises DatasetError for a file that is missing, no JSON, of another schema, without a required key or with a value
+    of another kind, or that names files outside its own folder.
     """
     path = path / FILE_NAME if path.is_dir() else path
     try:
@@ -73,6 +75,27 @@ def _check_keys(entry: Any, keys: Sequence[str], what: str, path: Path) -> None:
     missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
     if missing:
         raise DatasetError(f"a {what} in {path} lacks {', '.join(missing)}")
+    for key in keys:
+        wanted = _wanted(key, entry[key])
+        if wanted:
+            raise DatasetError(
+                f"{key} of a {what} in {path} is {json.dumps(entry[key])[:80]}; wanted {wanted}. "
+                "Make it again with `lungseg-prep dicom2nifti`."
+            )
+
+
+def _wanted(key: str, value: Any) -> str | None:
+    """What `key` should hold instead of `value`, or None if all is well."""
+    if key == "rois":
+        return None if isinstance(value, list) else "a list"
+    if key in ("shape", "spacing_mm"):
+        kinds = int if key == "shape" else (int, float)
+        fits = isinstance(value, list) and len(value) == 3
+        fits = fits and all(isinstance(one, kinds) and not isinstance(one, bool) and 0 < one < inf for one in value)
+        return None if fits else f"three {'whole ' if key == 'shape' else ''}numbers above 0"
+    if isinstance(value, str) or (value is None and key not in TEXTS):
+        return None
+    return "text" if key in TEXTS else "text or null"
 
 
 def check_files(path: Path) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PREAMBLE = 128
 # The first group of DICOM without preamble: 0008 or 0002 little endian, 0008 big endian.
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR: it has its class in the meta header alone (PS3.10 8.6)
 BARE_STARTS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
 
 
@@ -76,6 +77,7 @@ class Header:
     dataset: "Dataset"
     size: int
     pixel_offset: int
+    sop_class: str
 
 
 def read_header(path: Path, tags: Sequence[str]) -> Header | None:
@@ -100,7 +102,7 @@ def read_header(path: Path, tags: Sequence[str]) -> Header | None:
             if not promised:
                 return None
             raise UnreadableFileError(f"damaged or truncated DICOM ({type(error).__name__})") from error
-    if header.dataset.get("SOPClassUID"):
+    if header.sop_class:
         return header
     if promised:
         raise UnreadableFileError("damaged or truncated DICOM: no SOPClassUID (0008,0016)")
@@ -113,8 +115,10 @@ def _parse(stream: IO[bytes], tags: Sequence[str]) -> Header:
     with quiet_pydicom():
         dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(tags), force=True)
         offset = stream.tell()
-        dataset.get("SOPClassUID")  # parsed on access: damage shows here
-    return Header(dataset, os.fstat(stream.fileno()).st_size, offset)
+        sop_class = str(dataset.get("SOPClassUID") or "").strip(" \0")  # parsed on access: damage shows here
+        if dataset.file_meta.get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
+            sop_class = MEDIA_DIRECTORY
+    return Header(dataset, os.fstat(stream.fileno()).st_size, offset, sop_class)
 
 
 def is_blank(path: Path) -> bool:

@@ -140,20 +140,29 @@ class Secrets:
         return bool(name) and self._pattern(self.names).search(_plain(name or "")) is not None
 
     def hide(self, message: str) -> str:
-        """`message` (a path, an error) with all secrets replaced."""
-        return self._pattern(self.names | self.values).sub("***", unicodedata.normalize("NFC", message))
+        """`message` (a path, an error) with all secrets replaced, in characters that can be written."""
+        return self._pattern(self.names | self.values).sub("***", unicodedata.normalize("NFC", _writable(message)))
 
     def hide_files(self, message: str, files: Iterable[Path]) -> str:
         """`message` with the secrets in the names of `files` replaced, and all other words left alone."""
         for name in sorted({file.name for file in files}, key=len, reverse=True):
             message = message.replace(name, self.hide(name))
-        return message
+        return _writable(message)
 
     @staticmethod
     def _pattern(words: Iterable[str]) -> re.Pattern[str]:
         ordered = sorted(words, key=lambda word: (-len(word), word))
         parts = [re.escape(w) if len(w) >= SHORTEST else rf"(?<![^\W_]){re.escape(w)}(?![^\W_])" for w in ordered]
         return re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
+
+
+def _writable(message: str) -> str:
+    """`message` in valid Unicode: bytes of a path that are no UTF-8 are read as Latin-1, which they mostly are.
+
+    Read so, and not replaced, a patient's name in the path is still recognised.
+    """
+    latin = re.sub("[\udc80-\udcff]", lambda found: chr(ord(found[0]) - 0xDC00), message)
+    return latin.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(name: str) -> str:

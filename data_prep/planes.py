@@ -11,6 +11,7 @@ from data_prep.stack import position_tolerance_mm
 
 PARALLEL = 0.1  # of the slice step: how far a contour's points may lie from one slice plane, and one plane from another
 FARTHEST_MM = 1e6
+COPY_DECIMALS = 4  # contours that agree to 1e-4 pixel are copies
 INDEX_DECIMALS = 9  # takes the noise of the arithmetic off points that lie on pixel centres; 1e-9 pixel moves nothing
 
 
@@ -20,7 +21,8 @@ class PlaneReport:
 
     planes_in = rasterised + skipped. clipped (by the image's edge) and moved (to the nearest slice) are rasterised too.
     skipped_why: how many were skipped for what reason. blank_slices: slices with contours around no pixel centre.
-    polygon_mm3: volume by the polygons themselves; voxels: number of voxels in the mask.
+    crossed_slices: slices whose contours must overlap or cross, since voxels and polygons differ by more than pixels
+    explain. polygon_mm3: volume by the polygons themselves; voxels: number of voxels in the mask.
     """
 
     planes_in: int = 0
@@ -29,6 +31,7 @@ class PlaneReport:
     moved: int = 0
     skipped_why: Counter[str] = field(default_factory=Counter)
     blank_slices: int = 0
+    crossed_slices: int = 0
     polygon_mm3: float = 0.0
     voxels: int = 0
 
@@ -119,7 +122,20 @@ def _nearest_plane(contours: list[Placed], k: int, report: PlaneReport) -> list[
 
 def _without_copies(contours: list[Placed], report: PlaneReport) -> list[Placed]:
     """Each contour once: two copies would cancel each other out."""
-    unique = {one.polygon_ij.tobytes(): one for one in contours}
+    if len(contours) == 1:
+        return contours
+    unique: dict[tuple, Placed] = {}
+    for one in contours:
+        unique.setdefault(_outline(one.polygon_ij), one)
     if len(unique) < len(contours):
-        report.skip("an exact copy of another contour", len(contours) - len(unique))
+        report.skip("a copy of another contour", len(contours) - len(unique))
     return list(unique.values())
+
+
+def _outline(polygon_ij: Array) -> tuple:
+    """The same for one closed curve wherever it starts, whichever way it runs, its first point repeated or not."""
+    points = list(map(tuple, np.round(polygon_ij, COPY_DECIMALS).tolist()))
+    points = [point for point, before in zip(points, points[-1:] + points[:-1], strict=True) if point != before]
+    first = min(points, default=None)
+    ways = (way[n:] + way[:n] for way in (points, points[::-1]) for n, point in enumerate(way) if point == first)
+    return tuple(min(ways, default=()))

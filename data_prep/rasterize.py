@@ -25,7 +25,10 @@ def rasterize(contours_mm: Iterable[Array], grid: Grid) -> tuple[NDArray[np.uint
         voxels = fill_even_odd(polygons, mask[k])
         report.voxels += voxels
         report.blank_slices += voxels == 0
-        report.polygon_mm3 += even_odd_area(polygons) * grid.voxel_volume_mm3
+        area = even_odd_area(polygons)
+        report.polygon_mm3 += area * grid.voxel_volume_mm3
+        drawn = area if voxels else sum(abs(_signed_area(polygon)) for polygon in polygons)
+        report.crossed_slices += abs(voxels - drawn) > pixel_error(polygons)
     return mask.transpose(2, 1, 0), report
 
 
@@ -82,6 +85,16 @@ def even_odd_area(polygons_ij: Sequence[Array]) -> float:
         )
         total += areas[n] if depth % 2 == 0 else -areas[n]
     return total
+
+
+def pixel_error(polygons_ij: Sequence[Array]) -> float:
+    """By how many pixels the filled polygons may differ from their area: half the length of each, and one.
+
+    That no convex curve of length L differs by more than L / 2 + 1 is M. Nosarzewska's theorem (Colloquium
+    Mathematicum 1, 1948); dents only add to the length. Curves that overlap or cross each other are not bound by it.
+    """
+    lengths = [np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1).sum() for polygon in polygons_ij]
+    return float(sum(lengths) / 2 + len(lengths))
 
 
 def _signed_area(polygon: Array) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_prep.nifti import atomic_file
 
+LONGEST_NAME = 40  # characters of a ROI's name in the table; dataset.json has the whole
 COLUMNS = (
     "case_id",
     "patient_id",
@@ -92,7 +93,17 @@ def summary(dataset: Mapping[str, Any], out: Path, reused: int) -> str:
     lines += ["", f"{len(dataset['cases'])} case(s){again}, {masks} mask(s) in {out}"]
     if masks < len(rois):
         lines[-1] += f"; {len(rois) - masks} ROI(s) refused"
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """`line` with what a terminal would obey, or can't show, as an escape: names come from anywhere."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
+
+
+def _short(name: str) -> str:
+    name = _printable(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _passed_over(entry: Mapping[str, Any]) -> str:
@@ -102,11 +113,11 @@ def _passed_over(entry: Mapping[str, Any]) -> str:
 
 def _roi_cells(roi: Mapping[str, Any]) -> list[str]:
     if roi["status"] != "ok":
-        return [roi["name"], roi["label"] or "-", "refused", f"{roi['reason']}"]
+        return [_short(roi["name"]), roi["label"] or "-", "refused", f"{roi['reason']}"]
     volume, planes = roi["volume_ml"], roi["planes"]
     odd = [f"{planes[key]} {key}" for key in ("clipped", "moved", "skipped") if planes[key]]
     return [
-        roi["name"],
+        _short(roi["name"]),
         roi["label"] or "-",
         f"{volume['voxel']:.1f} ml",
         ", ".join([f"{volume['polygon']:.1f} ml by polygons", f"{planes['in']} contours", *odd, *roi["flags"]]),

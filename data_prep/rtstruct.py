@@ -16,6 +16,7 @@ from data_prep.slices import text
 if TYPE_CHECKING:
     from data_prep.files import Header
 
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 STRUCT_TAGS = (
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -24,6 +25,7 @@ STRUCT_TAGS = (
     "FrameOfReferenceUID",
     "PatientID",
     "ReferencedFrameOfReferenceSequence",
+    "StructureSetROISequence",
 )
 CONTOUR_DATA = 0x30060050
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -75,6 +77,9 @@ def struct_header(path: Path, header: "Header") -> StructHeader:
         ]
         references.append(Reference(text(frame, "FrameOfReferenceUID"), tuple(filter(None, series))))
     data = header.dataset
+    if not any(one.frame_uid for one in references):  # then the ROIs' own frame, or the file's
+        frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in _items(data, "StructureSetROISequence")} - {""}
+        references += [Reference(frame, ()) for frame in sorted(frames or {text(data, "FrameOfReferenceUID")})]
     return StructHeader(
         path=path,
         sop_uid=text(data, "SOPInstanceUID"),
@@ -96,7 +101,7 @@ def read_rtstruct(path: Path) -> list[Roi]:
         with quiet_pydicom():
             data = dcmread(path, force=True)
             whole = all(_is_whole(data.get_item(tag)) for tag in data.keys())  # noqa: SIM118  # iterating would parse
-            modality = text(data, "Modality")
+            sop_class = text(data, "SOPClassUID")
             names = _items(data, "StructureSetROISequence")
             drawn = _items(data, "ROIContourSequence")
             rois = _rois(names, drawn)
@@ -104,8 +109,8 @@ def read_rtstruct(path: Path) -> list[Roi]:
         raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
     if not whole:
         raise RtstructError(f"{Path(path).name} is truncated")
-    if modality != "RTSTRUCT":
-        raise RtstructError(f"{Path(path).name} is no RTSTRUCT: Modality (0008,0060) is {modality or 'missing'}")
+    if sop_class != RTSTRUCT:
+        raise RtstructError(f"{Path(path).name} is no RTSTRUCT: SOPClassUID (0008,0016) is {sop_class or 'missing'}")
     if not rois:
         raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
     return rois

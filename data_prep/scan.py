@@ -9,14 +9,13 @@ from data_prep.errors import NothingToDoError, UnreadableFileError, UsageError
 from data_prep.files import is_blank, read_header, walk
 from data_prep.identity import IDENTITY_TAGS, Secrets
 from data_prep.progress import Progress, silent
-from data_prep.rtstruct import STRUCT_TAGS, StructHeader, struct_header
+from data_prep.rtstruct import RTSTRUCT, STRUCT_TAGS, StructHeader, struct_header
 from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header, text
 
 if TYPE_CHECKING:
     from data_prep.files import Header
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 MULTI_FRAME_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 TAGS = sorted({*SLICE_TAGS, *STRUCT_TAGS, *IDENTITY_TAGS})
 # ImageType of pictures that are stored as CT Image but are no slices of a volume (PS3.3 C.8.2.1.1.1).
@@ -83,7 +82,7 @@ def scan(source: Path, *, skip: Path | None = None, keep_ids: bool = False, prog
 
 
 def _sort_in(found: Scan, path: Path, header: "Header") -> None:
-    sop_class = text(header.dataset, "SOPClassUID")
+    sop_class = header.sop_class
     folder = found.where(path.parent) if path != found.source else ""
     if sop_class == CT_IMAGE:
         one = slice_header(path, header)
@@ -95,7 +94,10 @@ def _sort_in(found: Scan, path: Path, header: "Header") -> None:
         else:
             _damaged(found, path, "CT slice without SeriesInstanceUID (0020,000E): damaged, truncated or incomplete")
     elif sop_class == RTSTRUCT:
-        found.structs.append(struct_header(path, header))
+        try:
+            found.structs.append(struct_header(path, header))
+        except Exception as error:  # noqa: BLE001  # whatever damaged bytes lead to costs one file
+            _damaged(found, path, f"damaged or truncated DICOM ({type(error).__name__})")
     elif sop_class in MULTI_FRAME_CT:
         reason = "enhanced multi-frame CT is not converted yet; ask for single-frame CT Image Storage"
         found.refused.append(Refusal("series", found.where(path), reason, text(header.dataset, "SeriesInstanceUID")))

@@ -11,6 +11,7 @@ from data_prep.geometry import Array, Grid, slice_normal
 # What rounding ImageOrientationPatient to four decimals may turn an axis by.
 AXIS_ROUNDING = np.radians(0.01)
 NAMED_GAPS = 8
+MULTIPLE = 0.1  # of the step: how near to a multiple of it a distance lies where slices are missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +123,23 @@ def _align(axes: Array, positions: Array) -> tuple[Array, str | None]:
 def _irregular(positions: Array, along: Array, off_mm: Array) -> str:
     gaps = _gap_list(along, "")
     if gaps:
+        if _has_holes(along):
+            return f"slices are missing: {gaps}. Look for the missing slices, or keep a part that is even."
         return (
-            f"slices are missing or unevenly spaced: {gaps}. Look for the missing slices, or keep a part that is even."
+            f"slices are unevenly spaced: {gaps}. None is missing, since no distance is a multiple of the step: export "
+            "the series with exact positions (they may be rounded), or keep a part that is even."
         )
     worst = int(off_mm.argmax())
     return (
         f"the slice at {along[worst]:.3f} mm along the normal lies {off_mm[worst]:.3f} mm from its place on an even "
         f"grid; at most {position_tolerance_mm(np.ptp(along) / (len(along) - 1)):.3f} mm are allowed"
     )
+
+
+def _has_holes(along: Array) -> bool:
+    """Whether a distance is twice the usual one, three times, and so on."""
+    steps = np.diff(along) / np.median(np.diff(along))
+    return bool(((np.round(steps) >= 2) & (np.abs(steps - np.round(steps)) < MULTIPLE)).any())
 
 
 def _gap_list(along: Array, lead: str) -> str:

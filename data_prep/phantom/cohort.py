@@ -1,5 +1,6 @@
 """Many made patients into one folder: OUT/<PatientID>/{ct,rtstruct}/."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -32,9 +33,7 @@ def write_cohort(
             try:
                 _write(patient, folder)
             except OSError as error:
-                raise OutputError(
-                    f"can't write {folder}: {error.strerror or error}. Choose another OUT, or make room."
-                ) from error
+                raise OutputError(f"can't write {folder}: {_why(error)}. Choose another OUT, or make room.") from error
         folders.append(folder)
     return folders
 
@@ -58,6 +57,16 @@ def _holds(folder: Path, patient: Patient) -> bool:
             "options; choose another OUT, or remove that folder"
         )
     return True
+
+
+def _why(error: OSError) -> str:
+    """What the system said. pydicom puts an error of its own in front, a traceback without an errno."""
+    said: BaseException | None = error
+    while isinstance(said, OSError):
+        if said.errno is not None:
+            return os.strerror(said.errno)
+        said = said.__cause__
+    return "the system does not say why"
 
 
 def _write(patient: Patient, folder: Path) -> None:

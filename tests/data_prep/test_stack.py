@@ -64,6 +64,15 @@ def test_two_slice_distances_in_one_series_are_refused():
         fit_stack(positions, [1, 0, 0, 0, 1, 0], SPACING, (20, 14))
 
 
+def test_rounded_positions_are_not_called_missing_slices():
+    positions = np.zeros((40, 3))
+    positions[:, 2] = np.round(np.arange(40) * 0.625, 1)
+    with pytest.raises(GeometryError, match=r"unevenly spaced.*None is missing"):
+        fit_stack(positions, [1, 0, 0, 0, 1, 0], SPACING, (20, 14))
+    with pytest.raises(GeometryError, match="slices are missing"):
+        fit_stack(np.delete(positions, [7, 8], axis=0), [1, 0, 0, 0, 1, 0], SPACING, (20, 14))
+
+
 @given(st.floats(0.2, 30), st.sampled_from([-1, 1]))
 def test_gantry_tilt_is_refused_with_its_angle(degrees, sign):
     ct = Ct(shape=(20, 14, 40), axes=rotation(sign * degrees, 0, 0))
