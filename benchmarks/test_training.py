@@ -28,7 +28,7 @@ def training(full_prepared, tmp_path_factory):
     return workflow.parser
 
 
-@pytest.mark.benchmark(group=f"{BATCHES} batches of 8 slices at 256x256")
+@pytest.mark.benchmark(group=f"{BATCHES} batches of slices at 256x256")
 def test_data_loading(benchmark, training):
     loader = training.get_parsed_content("train#dataloader")
 
@@ -38,7 +38,7 @@ def test_data_loading(benchmark, training):
     assert benchmark.pedantic(load, rounds=3, warmup_rounds=1) == BATCHES
 
 
-@pytest.mark.benchmark(group=f"{BATCHES} batches of 8 slices at 256x256")
+@pytest.mark.benchmark(group=f"{BATCHES} batches of slices at 256x256")
 def test_training_steps(benchmark, training):
     network, loss, optimizer = (training.get_parsed_content(part) for part in ("network", "loss", "optimizer"))
     batch = next(iter(training.get_parsed_content("train#dataloader")))
