@@ -1,16 +1,13 @@
 """`lungseg-prep`: the parser and main(argv) -> exit code. What it does stands in the modules it calls."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep import __version__
 from data_prep.errors import PrepError, UsageError
-
-DONE, PARTLY, USAGE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
-EPILOG = "For research, not a medical device."
+from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, add_command, complain, progress, tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,16 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return arguments.run(arguments)
     except UsageError as error:
-        return complain(error, USAGE)
+        return complain("lungseg-prep", error, USAGE)
     except PrepError as error:
-        return complain(error, NOTHING)
+        return complain("lungseg-prep", error, NOTHING)
     except KeyboardInterrupt:
-        return complain("interrupted; run the same command again to go on", INTERRUPTED)
-
-
-def complain(message: object, code: int) -> int:
-    print(f"lungseg-prep: {message}", file=sys.stderr)
-    return code
+        return complain("lungseg-prep", "interrupted; run the same command again to go on", INTERRUPTED)
 
 
 def run_phantom(arguments: argparse.Namespace) -> int:
@@ -75,21 +67,6 @@ def run_split(arguments: argparse.Namespace) -> int:
     )
     datalist = write_split(arguments.dataset, options)
     return tell(arguments, summary(datalist), datalist)
-
-
-def progress(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # a Progress, imported late
-    from data_prep.progress import bar, silent
-
-    return silent if arguments.quiet or arguments.json else bar
-
-
-def tell(arguments: argparse.Namespace, text: str, data: dict) -> int:
-    """Results on stdout, for people or with --json for machines; returns DONE, or PARTLY if that failed."""
-    from data_prep.terminal import say
-
-    if arguments.quiet and not arguments.json:
-        return DONE
-    return DONE if say(json.dumps(data, indent=2, ensure_ascii=False) if arguments.json else text) else PARTLY
 
 
 def parser() -> argparse.ArgumentParser:
@@ -161,14 +138,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--missing-slices", type=int, default=0, metavar="N", help="leave out N slices (default 0)")
     return top
-
-
-def add_command(commands, name: str, what: str, run) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
-    command = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", epilog=EPILOG)
-    command.set_defaults(run=run)
-    command.add_argument("--json", action="store_true", help="print the result as JSON")
-    command.add_argument("--quiet", action="store_true", help="print errors only")
-    return command
 
 
 def triple(text: str) -> tuple[float, float, float]:

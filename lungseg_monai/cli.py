@@ -1,19 +1,14 @@
 """`lungseg`: the parser and main(argv) -> exit code. What it does stands in the modules it calls."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep import __version__
 from data_prep.errors import OutputError
-from data_prep.progress import Progress, bar, silent
-from data_prep.terminal import say
+from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, PARTLY, USAGE, add_command, complain, progress, tell
 from lungseg_monai.errors import LungsegError, UsageError
-
-DONE, REFUSED, USAGE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
-EPILOG = "For research, not a medical device."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,16 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return arguments.run(arguments)
     except UsageError as error:
-        return complain(error, USAGE)
+        return complain("lungseg", error, USAGE)
     except (LungsegError, OutputError) as error:
-        return complain(error, NOTHING)
+        return complain("lungseg", error, NOTHING)
     except KeyboardInterrupt:
-        return complain("interrupted; run the same command again", INTERRUPTED)
-
-
-def complain(message: object, code: int) -> int:
-    print(f"lungseg: {message}", file=sys.stderr)
-    return code
+        return complain("lungseg", "interrupted; run the same command again", INTERRUPTED)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
@@ -53,7 +43,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
     told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)
-    return REFUSED if scores["refused"] or not told else DONE
+    return PARTLY if scores["refused"] else told
 
 
 def run_report(arguments: argparse.Namespace) -> int:
@@ -66,19 +56,7 @@ def run_report(arguments: argparse.Namespace) -> int:
         "\n".join([str(report.path), *notes]),
         {"report": str(report.path), "missing": [vars(note) for note in report.notes]},
     )
-    return REFUSED if report.damaged or not told else DONE
-
-
-def progress(arguments: argparse.Namespace) -> Progress:
-    return silent if arguments.quiet or arguments.json else bar
-
-
-def tell(arguments: argparse.Namespace, text: str, data: dict) -> bool:
-    """Results on stdout: for people, or with --json for machines. Returns whether they could be printed."""
-    if arguments.json:
-        # In plain ASCII, JSON's own escapes are shown right whatever the terminal's encoding.
-        return say(json.dumps(data, indent=2))
-    return arguments.quiet or say(text)
+    return PARTLY if report.damaged else told
 
 
 def parser() -> argparse.ArgumentParser:
@@ -123,14 +101,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="default: RUN/report.html")
     return top
-
-
-def add_command(commands, name: str, what: str, run) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
-    command = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".", epilog=EPILOG)
-    command.set_defaults(run=run)
-    command.add_argument("--json", action="store_true", help="print the result as JSON")
-    command.add_argument("--quiet", action="store_true", help="print errors only")
-    return command
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_nothing_dicom_is_exit_code_3_and_says_where_it_looked(tmp_path, capsys)
     (tmp_path / "in" / "notes.txt").write_text("no DICOM here")
     assert main(["dicom2nifti", str(tmp_path / "in"), str(tmp_path / "out")]) == 3
     assert "no DICOM" in capsys.readouterr().err
-    assert main(["dicom2nifti", str(tmp_path / "nowhere"), str(tmp_path / "out")]) in (2, 3)
+    assert main(["dicom2nifti", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert "nowhere" in capsys.readouterr().err
 
 
@@ -72,7 +72,7 @@ def test_junk_beside_good_patients_costs_nothing(cohort, tmp_path, salt):
     (mixed / "empty.dcm").write_bytes(b"")
     code = main(["dicom2nifti", str(mixed), str(tmp_path / "out"), "--quiet", *salt])
     dataset = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert code in (0, 1) and len(dataset["cases"]) == 3
+    assert code == 0 and len(dataset["cases"]) == 3
     assert {case["status"] for case in dataset["cases"]} == {"ok"}
 
 
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_written_is_named(cohort, tmp_path, salt, capsys
 
 def test_an_output_that_is_a_file_is_named(cohort, tmp_path, salt, capsys):
     (tmp_path / "out").write_text("precious")
-    assert main(["dicom2nifti", str(cohort), str(tmp_path / "out"), *salt]) in (2, 3)
+    assert main(["dicom2nifti", str(cohort), str(tmp_path / "out"), *salt]) == 3
     assert "out" in capsys.readouterr().err and (tmp_path / "out").read_text() == "precious"
 
 
