@@ -10,6 +10,9 @@ from data_prep.errors import OutputError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, PARTLY, USAGE, add_command, complain, progress, tell
 from lungseg_monai.errors import LungsegError, UsageError
 
+# What these commands import of the extra `train`, which plain preparation does without (setup.cfg).
+TRAIN_EXTRA = {"torch", "monai", "scipy", "matplotlib", "jinja2"}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -24,6 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain("lungseg", error, USAGE)
     except (LungsegError, OutputError) as error:
         return complain("lungseg", error, NOTHING)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in TRAIN_EXTRA:
+            raise
+        return complain(
+            "lungseg", f"{package} is not installed: pip install -c constraints.txt '.[train]' in the checkout", NOTHING
+        )
     except KeyboardInterrupt:
         return complain("lungseg", "interrupted; run the same command again", INTERRUPTED)
 

@@ -138,3 +138,18 @@ def test_help_imports_nothing_heavy_and_is_fast():
         times.append(time.perf_counter() - start)
     assert done.stdout.strip() == "[]"
     assert min(times) < 0.5
+
+
+@pytest.mark.parametrize(("missing", "command"), [("monai.metrics.utils", "evaluate"), ("jinja2", "report")])
+def test_without_the_training_part_it_says_what_to_install(run, prepared, monkeypatch, capsys, missing, command):
+    monkeypatch.setitem(sys.modules, missing, None)
+    arguments = ["report", str(run)] if command == "report" else ["evaluate", str(run / "predictions"), str(prepared)]
+    assert main(arguments) == 3
+    error = capsys.readouterr().err
+    assert missing.split(".")[0] in error and ".[train]" in error and len(error.splitlines()) == 1
+
+
+def test_another_missing_module_is_a_defect_and_not_hidden(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lungseg_monai.report.page", None)
+    with pytest.raises(ModuleNotFoundError):
+        main(["report", str(run)])
