@@ -50,6 +50,12 @@ class Grid:
     def voxel_volume_mm3(self) -> float:
         return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
 
+    @property
+    def thickness_mm(self) -> Array:
+        """(slices,) how much of the body each slice stands for: the distance of the planes, along their normal."""
+        area = np.linalg.norm(np.cross(self.affine_lps[:3, 0], self.affine_lps[:3, 1]))
+        return np.full(self.shape_ijk[2], self.voxel_volume_mm3 / area)
+
     def points_mm(self, index_ijk: ArrayLike) -> Array:
         """(..., 3) index -> (..., 3) mm in LPS."""
         return np.asarray(index_ijk, float) @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3]

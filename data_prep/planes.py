@@ -20,7 +20,8 @@ class PlaneReport:
     """The ledger of one ROI. Counts are contours, each one plane of an RTSTRUCT.
 
     planes_in = rasterised + skipped. clipped (by the image's edge) and moved (to the nearest slice) are rasterised too.
-    skipped_why: how many were skipped for what reason. blank_slices: slices with contours around no pixel centre.
+    skipped_why: how many were skipped for what reason. interpolated: slices without contours that were filled from
+    their neighbours. blank_slices: slices with contours around no pixel centre.
     crossed_slices: slices whose contours must overlap or cross, since voxels and polygons differ by more than pixels
     explain. polygon_mm3: volume by the polygons themselves; voxels: number of voxels in the mask.
     """
@@ -31,6 +32,7 @@ class PlaneReport:
     moved: int = 0
     skipped_why: Counter[str] = field(default_factory=Counter)
     blank_slices: int = 0
+    interpolated: int = 0
     crossed_slices: int = 0
     polygon_mm3: float = 0.0
     voxels: int = 0

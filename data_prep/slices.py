@@ -23,7 +23,11 @@ SLICE_TAGS = (
     "ImageType",
     "Manufacturer",
     "ConvolutionKernel",
+    "Modality",
     "SeriesDescription",
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
@@ -68,7 +72,10 @@ class PixelFormat:
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What one CT file says about itself. Positions in mm, LPS; None: the tag is missing or unusable."""
+    """What one CT file, or one frame of it, says about itself. Positions in mm, LPS; None: missing or unusable.
+
+    frame: which frame of the file, from 0. acquisition, temporal_position: "" where the file does not say.
+    """
 
     path: Path
     size: int
@@ -82,6 +89,8 @@ class SliceHeader:
     manufacturer: str | None
     kernel: str | None
     description: str | None
+    acquisition: str
+    temporal_position: str
     position_mm: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     pixel_spacing_mm: tuple[float, ...] | None
@@ -89,6 +98,7 @@ class SliceHeader:
     rows: int | None
     columns: int | None
     pixels: PixelFormat
+    frame: int = 0
 
 
 def slice_header(path: Path, header: "Header") -> SliceHeader:
@@ -109,6 +119,8 @@ def slice_header(path: Path, header: "Header") -> SliceHeader:
         manufacturer=text(data, "Manufacturer") or None,
         kernel=text(data, "ConvolutionKernel") or None,
         description=text(data, "SeriesDescription") or None,
+        acquisition=text(data, "AcquisitionNumber"),
+        temporal_position=text(data, "TemporalPositionIdentifier") or text(data, "TemporalPositionIndex"),
         position_mm=_numbers(data, "ImagePositionPatient", 3),
         orientation=_numbers(data, "ImageOrientationPatient", 6),
         pixel_spacing_mm=_numbers(data, "PixelSpacing", 2),

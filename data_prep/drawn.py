@@ -1,0 +1,27 @@
+"""A region that somebody drew, whatever it was drawn in: RTSTRUCT, DICOM SEG, NPZ, NIfTI."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.geometry import Grid
+from data_prep.planes import PlaneReport
+
+Fill = Callable[[Grid], tuple[NDArray[np.uint8], PlaneReport]]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One region, ready to be filled on an image's grid.
+
+    name: as found, for people; number: of the ROI or segment. frame_uid: FrameOfReferenceUID, "" where there is none.
+    fill: grid -> mask (uint8 0/1, axes i, j, k of that grid) and its ledger. problem: why it can't be used, or None.
+    """
+
+    name: str
+    number: int | None
+    frame_uid: str
+    fill: Fill
+    problem: str | None = None
