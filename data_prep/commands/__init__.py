@@ -1,1 +1,1 @@
-"""The commands of `lungseg-prep`, one a file: `add` gives the parser its options, `run` does the work by the library."""
+"""The commands of `lungseg-prep`, one a file: `add` gives the parser its options, `run` calls the library."""
