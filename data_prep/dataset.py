@@ -1,6 +1,8 @@
 """dataset.json, the contract between preparation and training: write, read, check. See docs/reference/files.md."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from math import inf
@@ -11,8 +13,10 @@ from data_prep import __version__
 from data_prep.errors import DatasetError
 from data_prep.nifti import atomic_file
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"  # dataset.schema.json describes it; readers accept every 1.x
+SCHEMA = Path(__file__).with_name("dataset.schema.json")
 FILE_NAME = "dataset.json"
+CASE_FILE = "case.json"  # in each case's folder: its entry again, so that a broken-off run can go on
 CASE_KEYS = ("id", "patient_id", "status", "image", "modality", "shape", "spacing_mm", "orientation", "rois")
 ROI_KEYS = ("name", "label", "status", "file")
 TEXTS = ("id", "patient_id", "status", "image", "modality", "orientation", "name")  # label and file may be null too
@@ -23,6 +27,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` atomically; the same content gives the same bytes. Raises OutputError."""
     with atomic_file(path) as stream:
         stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256, hexadecimal, of each file below a case's `folder`, by its path there with `/`, in order.
+
+    Left out are case.json, which holds these hashes, and hidden files. Raises OSError for what can't be read.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != CASE_FILE and not path.name.startswith("."):
+            with path.open("rb") as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
 
 
 def write_dataset(
@@ -54,11 +72,11 @@ def read_dataset(path: Path) -> dict[str, Any]:
         dataset = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(f"can't read {path}: {error.strerror}. Make it with `lungseg-prep dicom2nifti`.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is no JSON ({error}). Make it again with `lungseg-prep dicom2nifti`.") from error
     found = dataset.get("schema_version") if isinstance(dataset, dict) else None
-    if str(found).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise DatasetError(f"{path} has schema_version {found}; this version reads {SCHEMA_VERSION}")
+    if not isinstance(found, str) or not re.fullmatch(r"1\.[0-9]+", found):
+        raise DatasetError(f"{path} has schema_version {found}; this version reads 1.x, written as text")
     if not isinstance(dataset.get("cases"), list):
         raise DatasetError(f"{path} has no list `cases`")
     for case in dataset["cases"]:
@@ -66,9 +84,15 @@ def read_dataset(path: Path) -> dict[str, Any]:
         for roi in case["rois"]:
             _check_keys(roi, ROI_KEYS, f"ROI of case {case['id']}", path)
         for file in (case["image"], *(roi["file"] for roi in case["rois"])):
-            if file is not None and (PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts):
-                raise DatasetError(f"{path} names a file outside its own folder: {file}")
+            if file is not None and not stays_inside(file):
+                raise DatasetError(f"{path} names a file outside its own folder: {json.dumps(file)[:80]}")
     return dataset
+
+
+def stays_inside(file: str) -> bool:
+    """Whether `file`, a path of dataset.json, names something below the folder that holds it, on every system."""
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set(file) & {"\\", "\0"}
 
 
 def _check_keys(entry: Any, keys: Sequence[str], what: str, path: Path) -> None:
