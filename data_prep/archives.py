@@ -59,14 +59,17 @@ def extract(member: Member, to: Path) -> None:
     if member.size > LARGEST_MEMBER:
         raise UnreadableFileError(f"claims {member.size / 2**30:.1f} GiB inside a zip archive: not unpacked")
     try:
-        with zipfile.ZipFile(member.archive) as archive, to.open("wb") as stream:
-            with archive.open(archive.infolist()[member.index]) as packed:
-                left = member.size
-                while chunk := packed.read(CHUNK):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise UnreadableFileError("larger inside its zip archive than the archive says")
-                    stream.write(chunk)
+        with (
+            zipfile.ZipFile(member.archive) as archive,
+            archive.open(archive.infolist()[member.index]) as packed,
+            to.open("wb") as stream,
+        ):
+            left = member.size
+            while chunk := packed.read(CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise UnreadableFileError("larger inside its zip archive than the archive says")
+                stream.write(chunk)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, IndexError) as error:
         raise UnreadableFileError(f"damaged inside its zip archive ({type(error).__name__})") from error
 
