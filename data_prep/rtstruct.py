@@ -1,13 +1,15 @@
 """RTSTRUCT -> ROIs with contours in mm. No pixels, no images (PS3.3 A.19, C.8.8.5, C.8.8.6)."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_prep.decimals import parse_many
 from data_prep.errors import RtstructError
 from data_prep.files import quiet_pydicom
 from data_prep.geometry import Array
@@ -28,7 +30,19 @@ STRUCT_TAGS = (
     "StructureSetROISequence",
 )
 CONTOUR_DATA = 0x30060050
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+CONTOUR_IMAGES = 0x30060016
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")  # the last is a common misspelling
+
+# ContourImageSequence of one item that holds ReferencedSOPClassUID and ReferencedSOPInstanceUID and nothing else, as
+# it stands in a little endian file, by whether VRs are implicit.
+UID_IN_ITEM = {
+    implicit: re.compile(
+        rb"\xfe\xff\x00\xe0.{4}(?:\x08\x00\x50\x11%b[0-9. \0]*)?\x08\x00\x55\x11%b([0-9.]+[ \0]*)"
+        rb"(?:\xfe\xff\x0d\xe0\0{4})?" % (length, length),
+        re.DOTALL,
+    )
+    for implicit, length in ((True, rb".{4}"), (False, rb"UI.{2}"))
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +68,9 @@ class StructHeader:
 class Roi:
     """One region of interest.
 
-    contours_mm: (n, 3) float64 points in LPS, closed polygons. unusable: how many contours were left out, and why.
-    problem: why the whole ROI can't be used, or None.
+    contours_mm: (n, 3) float64 points in LPS, closed polygons. image_uids: the SOPInstanceUID that each of them names
+    as the image it was drawn on, "" where it names none or several. unusable: how many contours were left out, and
+    why. problem: why the whole ROI can't be used, or None.
     """
 
     number: int | None
@@ -63,6 +78,16 @@ class Roi:
     frame_uid: str
     contours_mm: list[Array] = field(default_factory=list)
     unusable: Counter[str] = field(default_factory=Counter)
+    problem: str | None = None
+    image_uids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One item of ContourSequence as it stands in the file. raw: ContourData's bytes, where problem is None."""
+
+    raw: bytes
+    image_uid: str
     problem: str | None = None
 
 
@@ -121,17 +146,17 @@ def _rois(names: list[Any], drawn: list[Any]) -> list[Roi]:
     for item in drawn:
         contours.setdefault(_number(item, "ReferencedROINumber"), []).append(item)
     uses = Counter(_number(item, "ROINumber") for item in names)
-    rois = [_roi(item, uses, contours) for item in names]
+    rois = _with_contours([_roi(item, uses, contours) for item in names])
     for number in contours.keys() - uses.keys():
         problem = "contours refer to a ROI number that StructureSetROISequence (3006,0020) does not have"
         rois.append(Roi(number, "", "", problem=problem))
     return sorted(rois, key=lambda roi: (roi.number is None, roi.number, roi.name))
 
 
-def _roi(item: Any, uses: Counter[int | None], contours: dict[int | None, list[Any]]) -> Roi:
+def _roi(item: Any, uses: Counter[int | None], contours: dict[int | None, list[Any]]) -> tuple[Roi, list[Outline]]:
+    """The ROI still without contours, and its outlines; none where it has a problem."""
     number = _number(item, "ROINumber")
     drawn = contours.get(number, [])
-    roi = Roi(number, text(item, "ROIName"), text(item, "ReferencedFrameOfReferenceUID"))
     problem = None
     if number is None:
         problem = "ROINumber (3006,0022) is missing or no number"
@@ -139,30 +164,49 @@ def _roi(item: Any, uses: Counter[int | None], contours: dict[int | None, list[A
         problem = f"{uses[number]} ROIs carry the number {number}: whose contours are whose can't be told"
     elif len(drawn) > 1:
         problem = f"{len(drawn)} items of ROIContourSequence (3006,0039) refer to the number {number}; wanted one"
-    if problem is not None:
-        return Roi(number, roi.name, roi.frame_uid, problem=problem)
-    for contour in _items(drawn[0], "ContourSequence") if drawn else []:
-        points_mm = _points_mm(contour)
+    roi = Roi(number, text(item, "ROIName"), text(item, "ReferencedFrameOfReferenceUID"), problem=problem)
+    if problem is not None or not drawn:
+        return roi, []
+    return roi, [_outline(contour) for contour in _items(drawn[0], "ContourSequence")]
+
+
+def _with_contours(rois: list[tuple[Roi, list[Outline]]]) -> list[Roi]:
+    """The ROIs with their contours; the numbers of all of them are parsed at once, which is much faster."""
+    usable = [one.raw for _, outlines in rois for one in outlines if one.problem is None]
+    parsed = iter(parse_many(usable))
+    return [_filled(roi, outlines, [next(parsed) for one in outlines if one.problem is None]) for roi, outlines in rois]
+
+
+def _filled(roi: Roi, outlines: list[Outline], parsed: list[Array | None]) -> Roi:
+    if roi.problem is not None:
+        return roi
+    values = iter(parsed)
+    for one in outlines:
+        points_mm = one.problem or _points_mm(next(values))
         if isinstance(points_mm, str):
             roi.unusable[points_mm] += 1
         else:
             roi.contours_mm.append(points_mm)
-    if not roi.contours_mm:
-        skipped = "; ".join(f"{count} skipped: {why}" for why, count in sorted(roi.unusable.items()))
-        problem = f"no contours that can be filled ({skipped})" if skipped else "no contours"
-        return Roi(number, roi.name, roi.frame_uid, unusable=roi.unusable, problem=problem)
-    return roi
+            roi.image_uids.append(one.image_uid)
+    if roi.contours_mm:
+        return roi
+    skipped = "; ".join(f"{count} skipped: {why}" for why, count in sorted(roi.unusable.items()))
+    return replace(roi, problem=f"no contours that can be filled ({skipped})" if skipped else "no contours")
 
 
-def _points_mm(contour: Any) -> Array | str:
-    """(n, 3) points of a closed contour, or why it can't be used."""
+def _outline(contour: Any) -> Outline:
     kind = text(contour, "ContourGeometricType").upper()
     if kind not in CLOSED:
-        return f"contour type {kind if kind.replace('_', '').isalpha() else 'missing or unreadable'}"
+        kind = kind if kind.replace("_", "").isalpha() else "missing or unreadable"
+        return Outline(b"", "", f"contour type {kind}")
     element = contour.get_item(CONTOUR_DATA)
     if element is not None and not _is_whole(element):
-        return "ContourData (3006,0050) is cut short"
-    values = parse_decimals(_raw(element))
+        return Outline(b"", "", "ContourData (3006,0050) is cut short")
+    return Outline(_raw(element), _image_uid(contour))
+
+
+def _points_mm(values: Array | None) -> Array | str:
+    """(n, 3) points of a closed contour, or why it can't be used."""
     if values is None or not len(values) or len(values) % 3:
         return "ContourData (3006,0050) is no list of x, y, z"
     points = values.reshape(-1, 3)
@@ -173,14 +217,25 @@ def _points_mm(contour: Any) -> Array | str:
     return points
 
 
+def _image_uid(contour: Any) -> str:
+    """ReferencedSOPInstanceUID of the one image that the contour names, else "" (PS3.3 C.8.8.6)."""
+    element = contour.get_item(CONTOUR_IMAGES)
+    if element is None:
+        return ""
+    if isinstance(element.value, bytes) and getattr(element, "is_little_endian", False):
+        found = UID_IN_ITEM[element.is_implicit_VR].fullmatch(element.value)
+        if found:  # pydicom's parser takes longer for these than for all the rest of the file
+            return found[1].rstrip(b" \0").decode()
+    try:
+        images = contour.get("ContourImageSequence") or []
+        return text(images[0], "ReferencedSOPInstanceUID") if len(images) == 1 else ""
+    except Exception:  # noqa: BLE001  # whatever damaged bytes lead to: the reference is a cross-check, no more
+        return ""
+
+
 def parse_decimals(raw: bytes) -> Array | None:
     r"""Numbers of a DS value, `1.5\-2\3e1 `, as float64; None where one is no decimal string (PS3.5 6.2)."""
-    if b"_" in raw:  # Python's float would read 1_000
-        return None
-    try:
-        return np.array(list(map(float, raw.rstrip(b" \0").split(b"\\"))))
-    except ValueError:
-        return None
+    return parse_many([raw])[0]
 
 
 def _is_whole(element: Any) -> bool:
