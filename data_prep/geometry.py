@@ -56,6 +56,11 @@ class Grid:
         area = np.linalg.norm(np.cross(self.affine_lps[:3, 0], self.affine_lps[:3, 1]))
         return np.full(self.shape_ijk[2], self.voxel_volume_mm3 / area)
 
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the axes are not perpendicular to each other, as under a tilted gantry."""
+        return is_sheared(self.affine_lps)
+
     def points_mm(self, index_ijk: ArrayLike) -> Array:
         """(..., 3) index -> (..., 3) mm in LPS."""
         return np.asarray(index_ijk, float) @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3]
@@ -63,6 +68,52 @@ class Grid:
     def index_ijk(self, points_mm: ArrayLike) -> Array:
         """(..., 3) mm in LPS -> (..., 3) continuous index."""
         return (np.asarray(points_mm, float) - self.affine_lps[:3, 3]) @ np.linalg.inv(self.affine_lps[:3, :3]).T
+
+
+@dataclass(frozen=True, eq=False)
+class UnevenGrid(Grid):
+    """A grid whose slices lie at uneven distances.
+
+    along_mm: (slices,) distance of each slice from the first along the normal, ascending from 0; two or more slices.
+    affine_lps: its third column is the median step, its origin the first slice. k runs piecewise linearly from slice
+    to slice, and on beyond the ends with the end gaps.
+    """
+
+    along_mm: Array
+
+    @property
+    def thickness_mm(self) -> Array:
+        """(slices,) how much of the body each slice stands for: half the gap on either side; at the ends, their gap."""
+        gaps = np.diff(self.along_mm)
+        return (np.r_[gaps[0], gaps] + np.r_[gaps, gaps[-1]]) / 2
+
+    def points_mm(self, index_ijk: ArrayLike) -> Array:
+        """(..., 3) index -> (..., 3) mm in LPS."""
+        index = np.array(index_ijk, float)
+        index[..., 2] = _piecewise(index[..., 2], np.arange(len(self.along_mm), dtype=float), self._even_k())
+        return super().points_mm(index)
+
+    def index_ijk(self, points_mm: ArrayLike) -> Array:
+        """(..., 3) mm in LPS -> (..., 3) continuous index."""
+        index = super().index_ijk(points_mm)
+        index[..., 2] = _piecewise(index[..., 2], self._even_k(), np.arange(len(self.along_mm), dtype=float))
+        return index
+
+    def _even_k(self) -> Array:
+        """(slices,) k that each slice would have if all steps were the median one."""
+        return self.along_mm / super().thickness_mm[0]
+
+
+def is_sheared(affine: Array) -> bool:
+    """Whether the axes of a (4, 4) affine are not perpendicular to each other (1e-4 of a radian is rounding)."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() > 1e-4)
+
+
+def _piecewise(values: Array, nodes: Array, targets: Array) -> Array:
+    """Linear from node to node (ascending), and on beyond the ends; exact at nodes."""
+    n = np.clip(np.searchsorted(nodes, values, side="right") - 1, 0, len(nodes) - 2)
+    return targets[n] + (values - nodes[n]) * ((targets[n + 1] - targets[n]) / (nodes[n + 1] - nodes[n]))
 
 
 def slice_normal(orientation: ArrayLike) -> Array:

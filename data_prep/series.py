@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
 from data_prep.files import read_header
 from data_prep.geometry import Array, Grid, slice_normal
+from data_prep.options import StackOptions
 from data_prep.pixels import AIR_HU, PADDING_HU, believes_padding, hounsfield, read_stored
+from data_prep.regrid import Regrid
 from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header
-from data_prep.stack import fit_stack, position_tolerance_mm, single_slice
+from data_prep.stack import REFUSE, fit_stack, position_tolerance_mm, single_slice
 
 SAME_COSINE = 1e-4  # two roundings of one direction
 SAME_SPACING_MM = 1e-4
@@ -23,14 +25,26 @@ SAME_SPACING_MM = 1e-4
 class Series:
     """One CT series, ready to be read.
 
-    places: for each slice of the grid, ascending along the normal, the files that lie there (several if duplicated).
-    deviation_mm: how far the worst slice lies from its place. notes: what was assumed.
+    grid: of the image. planes: the grid of the slices themselves, on which contours are rasterised; the same object
+    unless `regrid` makes the image's slices from them (uneven slices, a tilted gantry). places: for each slice of
+    `planes`, ascending along the normal, the files that lie there (several if duplicated). deviation_mm: how far the
+    worst slice lies from its place. notes: what was assumed or changed. dropped: slices that were left out.
     """
 
     grid: Grid
+    planes: Grid
     places: list[list[SliceHeader]]
     deviation_mm: float
     notes: tuple[str, ...]
+    regrid: Regrid | None = None
+    dropped: tuple[SliceHeader, ...] = ()
+
+    def to_grid(self, mask_ijk: NDArray) -> NDArray:
+        """A mask on `planes` -> the mask on `grid`, as the image goes: itself where nothing is resampled.
+
+        Masks of bool or integers come back 0/1, set where at least half is inside; floats (coverage) linearly.
+        """
+        return mask_ijk if self.regrid is None else self.regrid.mask(mask_ijk)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +56,8 @@ class Volume:
     repairs: tuple[str, ...]
 
 
-def read_series(files: Sequence[Path]) -> tuple[NDArray, Grid]:
-    """Read the files of one CT series, in any order.
+def read_series(files: Sequence[Path], options: StackOptions = REFUSE) -> tuple[NDArray, Grid]:
+    """Read the files of one CT series, in any order. `options`: what to do with gaps and tilt, refused by default.
 
     Returns HU as int16 (float32 where the data need it) with axes i, j, k, and the grid that says where they are.
     Raises SeriesError, GeometryError or UnreadableFileError; the message says what stands in the way.
@@ -58,16 +72,16 @@ def read_series(files: Sequence[Path]) -> tuple[NDArray, Grid]:
         raise SeriesError("no files given")
     if len({one.series_uid for one in slices}) > 1:
         raise SeriesError("the files belong to several series (0020,000E): read one at a time")
-    volume = read_volume(arrange(slices))
+    volume = read_volume(arrange(slices, options))
     return volume.array_ijk, volume.grid
 
 
 def read_volume(series: Series) -> Volume:
-    """Read the pixels of an arranged series: one volume in memory, and one slice.
+    """Read the pixels of an arranged series: one volume in memory and one slice, two volumes where it is resampled.
 
     Raises SeriesError or UnreadableFileError naming the tag, the encoding, or the file that is cut short.
     """
-    columns, rows, count = series.grid.shape_ijk
+    columns, rows, count = series.planes.shape_ijk
     planes: NDArray = np.empty((count, rows, columns), np.int16)
     padded, dropped = 0, 0
     for k, place in enumerate(series.places):
@@ -83,7 +97,10 @@ def read_volume(series: Series) -> Volume:
     repairs = _repairs(padded, dropped, planes.dtype)
     if not all(believes_padding(place[0].pixels) for place in series.places):
         repairs += (f"PixelPaddingValue (0028,0120) lies above {AIR_HU} HU, where tissue is: taken as ordinary pixels",)
-    return Volume(planes.transpose(2, 1, 0), series.grid, series.notes + repairs)
+    array = planes.transpose(2, 1, 0)
+    if series.regrid is not None:
+        array = series.regrid.image(array, PADDING_HU)
+    return Volume(array, series.grid, series.notes + repairs)
 
 
 def _fits_int16(hu: NDArray) -> bool:
@@ -111,10 +128,11 @@ def _refuse_different(first: SliceHeader, second: SliceHeader, stored: NDArray) 
         )
 
 
-def arrange(slices: Sequence[SliceHeader]) -> Series:
+def arrange(slices: Sequence[SliceHeader], options: StackOptions = REFUSE) -> Series:
     """Sort the slices of one series along their normal and fit one grid to them.
 
-    Raises SeriesError or GeometryError naming what is missing, what differs between slices, or where gaps are.
+    Raises SeriesError or GeometryError naming what is missing, what differs between slices, where gaps are, and how far
+    the gantry is tilted, unless `options` allow for them.
     """
     _require(slices, "ImagePositionPatient (0020,0032)", lambda s: s.position_mm)
     _require(slices, "ImageOrientationPatient (0020,0037)", lambda s: s.orientation)
@@ -134,8 +152,10 @@ def arrange(slices: Sequence[SliceHeader]) -> Series:
     if len(places) == 1:
         stack = single_slice(positions[0], orientation, spacing, shape, places[0][0].thickness_mm)
     else:
-        stack = fit_stack(positions, orientation, spacing, shape)
-    return Series(stack.grid, places, stack.deviation_mm, stack.notes)
+        stack = fit_stack(positions, orientation, spacing, shape, options)
+    kept = [place for k, place in enumerate(places) if k in stack.kept]
+    dropped = tuple(one for k, place in enumerate(places) if k not in stack.kept for one in place)
+    return Series(stack.grid, stack.planes, kept, stack.deviation_mm, stack.notes, stack.regrid, dropped)
 
 
 def _places(slices: Sequence[SliceHeader], normal: Array) -> list[list[SliceHeader]]:

@@ -6,57 +6,100 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from data_prep.errors import GeometryError
+from data_prep.gaps import gap_text, has_holes, longest_even_run, places_text, position_tolerance_mm
 from data_prep.geometry import Array, Grid, slice_normal
+from data_prep.options import StackOptions
+from data_prep.regrid import Regrid
+from data_prep.straighten import Lay, even_lay, resampled_lay, upright
 
+REFUSE = StackOptions()
 # What rounding ImageOrientationPatient to four decimals may turn an axis by.
 AXIS_ROUNDING = np.radians(0.01)
-NAMED_GAPS = 8
-MULTIPLE = 0.1  # of the step: how near to a multiple of it a distance lies where slices are missing
+# Gantries tilt by 30 degrees at most: beyond this the tags contradict each other.
+MOST_TILT_DEGREES = 45
+FEWEST_SLICES = 3  # of an even part that is worth keeping
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Parallel slices at one distance from each other.
+    """The grid of an image made of parallel slices.
 
-    deviation_mm: how far the worst slice lies from its place on the grid. notes: what was assumed, one sentence each.
+    grid: of the image. planes: where the slices themselves lie, for what was drawn on them; the same object unless they
+    are resampled by `regrid`. kept: which of the slices are used. deviation_mm: how far the worst of them lies from its
+    place. notes: what was assumed or changed, one sentence each.
     """
 
     grid: Grid
+    planes: Grid
+    kept: range
     deviation_mm: float
     notes: tuple[str, ...] = ()
+    regrid: Regrid | None = None
 
 
-def position_tolerance_mm(step_mm: float) -> float:
-    """How far a slice may lie from its place on the regular grid: 0.01 mm, or 1 % of the step where that is more."""
-    return max(0.01, 0.01 * abs(step_mm))
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """The line that slice positions follow. way: (3,) mm moved in LPS per mm along the normal, axes' third unless
+    tilted. middle: (3,) a point on it. along_mm: (n,) of each slice along the normal. off_mm: (n,) from the line.
+    """
+
+    axes: Array
+    way: Array
+    middle: Array
+    along_mm: Array
+    off_mm: Array
+    tilt_degrees: float = 0.0
+    note: str = ""
+
+    def points_mm(self, along_mm: ArrayLike) -> Array:
+        """(...) mm along the normal -> (..., 3) mm in LPS."""
+        beyond = np.asarray(along_mm, float) - self.middle @ self.axes[2]
+        return self.middle + beyond[..., None] * self.way
 
 
 def fit_stack(
-    positions_mm: ArrayLike, orientation: ArrayLike, pixel_spacing_mm: ArrayLike, shape_ij: tuple[int, int]
+    positions_mm: ArrayLike,
+    orientation: ArrayLike,
+    pixel_spacing_mm: ArrayLike,
+    shape_ij: tuple[int, int],
+    options: StackOptions = REFUSE,
 ) -> Stack:
     """The grid that fits two or more slices best, by least squares over all of them (PS3.3 C.7.6.2.1.1).
 
     positions_mm: (n, 3) ImagePositionPatient, ascending along the normal. orientation: ImageOrientationPatient.
     pixel_spacing_mm: PixelSpacing in DICOM's order, between rows, between columns. shape_ij: columns, rows.
-    Raises GeometryError naming the positions of gaps, the angle of a tilted gantry, or a slice shifted sideways.
+    Raises GeometryError naming the positions of gaps, the angle of a tilted gantry, or a slice shifted sideways, and
+    UsageError for a step that is no length.
     """
     positions = np.asarray(positions_mm, float)
     axes = patient_axes(orientation)
-    axes, note = _align(axes, positions)
-    along = positions @ axes[2]
-    index = np.arange(len(positions))
-    step_mm, start_mm = np.polyfit(index, along, 1)
-    origin = positions.mean(axis=0)
-    origin = origin + (start_mm - origin @ axes[2]) * axes[2]
-    fitted = origin + index[:, None] * step_mm * axes[2]
-    off_mm = np.linalg.norm(positions - fitted, axis=1)
-    if off_mm.max() > position_tolerance_mm(step_mm):
-        raise GeometryError(_irregular(positions, along, off_mm))
-    return Stack(
-        _grid(origin, axes, step_mm, pixel_spacing_mm, (*shape_ij, len(positions))),
-        float(off_mm.max()),
-        (note,) if note else (),
-    )
+    kept, notes = range(len(positions)), []
+    if options.gaps == "keep-uniform-part" and len(positions) > 2:
+        kept, note = _even_part(axes, positions)
+        notes += [note] if note else []
+        positions = positions[kept.start : kept.stop]
+    line = _line(axes, positions)
+    lay = even_lay(line.along_mm, line.off_mm)
+    _refuse(line, lay, options)
+    if options.gaps == "resample":
+        lay, note = resampled_lay(line.along_mm, lay, options.step_mm)
+        notes += [note] if note else []
+    deviation_mm = float(np.hypot(line.off_mm, line.along_mm - lay.scanned_mm).max())
+    between_rows, between_columns = np.asarray(pixel_spacing_mm, float)
+    spacing = np.array([between_columns, between_rows])
+    planes = lay.planes(_affine(line.axes, spacing, line.way, line.points_mm(lay.scanned_mm[0])), shape_ij)
+    grid = lay.grid(_affine(line.axes, spacing, line.way, line.points_mm(lay.start_mm)), shape_ij, planes)
+    regrid = lay.regrid(grid.shape_ijk)
+    if line.tilt_degrees and options.tilt == "resample":
+        grid, regrid, note = upright(grid, lay, line.axes, line.way, spacing)
+        notes.append(f"gantry tilt of {line.tilt_degrees:.2f} degrees made upright: {note}")
+    elif line.tilt_degrees:
+        notes.append(
+            f"gantry tilt of {line.tilt_degrees:.2f} degrees kept: no slice is pushed within its plane, and the affine "
+            "is sheared"
+        )
+    notes += [line.note] if line.note else []
+    return Stack(grid, planes, kept, deviation_mm, tuple(notes), regrid)
 
 
 def single_slice(
@@ -72,8 +115,12 @@ def single_slice(
             "a single slice and no SliceThickness (0018,0050): its third spacing is unknown. Add the other slices."
         )
     axes = patient_axes(orientation)
-    grid = _grid(np.asarray(position_mm, float), axes, thickness_mm, pixel_spacing_mm, (*shape_ij, 1))
-    return Stack(grid, 0.0, (f"single slice: SliceThickness, {thickness_mm:g} mm, taken as the slice step",))
+    between_rows, between_columns = np.asarray(pixel_spacing_mm, float)
+    affine = _affine(axes, np.array([between_columns, between_rows]), axes[2], np.asarray(position_mm, float))
+    affine[:3, 2] *= thickness_mm
+    grid = Grid((*shape_ij, 1), affine)
+    note = f"single slice: SliceThickness, {thickness_mm:g} mm, taken as the slice step"
+    return Stack(grid, grid, range(1), 0.0, (note,))
 
 
 def patient_axes(orientation: ArrayLike) -> Array:
@@ -87,68 +134,122 @@ def patient_axes(orientation: ArrayLike) -> Array:
     return left @ right
 
 
-def _grid(origin: Array, axes: Array, step_mm: float, pixel_spacing_mm: ArrayLike, shape: tuple[int, int, int]) -> Grid:
-    between_rows, between_columns = np.asarray(pixel_spacing_mm, float)
+def is_even(positions_mm: ArrayLike, orientation: ArrayLike) -> bool:
+    """Whether slices, (n, 3) positions ascending along the normal, lie at one distance, be they tilted or not."""
+    line = _line(patient_axes(orientation), np.asarray(positions_mm, float))
+    return even_lay(line.along_mm, line.off_mm).is_even
+
+
+def _affine(axes: Array, spacing_ij: Array, way: Array, origin_mm: Array) -> Array:
+    """(4, 4) index -> mm in LPS, for a step of 1 mm along the normal."""
     affine = np.eye(4)
-    affine[:3, :3] = axes.T * [between_columns, between_rows, step_mm]
-    affine[:3, 3] = origin
-    return Grid(shape, affine)
+    affine[:3, :2] = axes[:2].T * spacing_ij
+    affine[:3, 2] = way
+    affine[:3, 3] = origin_mm
+    return affine
 
 
-def _align(axes: Array, positions: Array) -> tuple[Array, str | None]:
-    """Axes whose third runs along the stacked positions. Raises GeometryError for a tilted gantry.
+def _line(axes: Array, positions: Array) -> _Line:
+    """The least-squares line through the positions, with axes whose third runs along it unless the gantry is tilted.
 
     Positions have the whole stack as a lever, so where they differ from the tag by no more than its rounding they win.
     """
-    centred = positions - positions.mean(axis=0)
+    middle = positions.mean(axis=0)
+    centred = positions - middle
     along = centred @ axes[2]
-    way = along @ centred / (along @ along)  # mm moved in LPS per mm along the normal; gaps don't matter here
+    way = along @ centred / (along @ along) if len(positions) > 1 else axes[2]  # gaps don't matter here
     sideways = way - axes[2]
     drift_mm = float(np.linalg.norm(sideways) * np.ptp(along))
     angle = float(np.arctan(np.linalg.norm(sideways)))
-    if drift_mm <= position_tolerance_mm(float(np.ptp(along)) / (len(positions) - 1)):
-        return axes, None
-    if angle > AXIS_ROUNDING:
+    tilt, note = 0.0, ""
+    if drift_mm <= position_tolerance_mm(float(np.ptp(along)) / max(len(positions) - 1, 1)):
+        way = axes[2]
+    elif angle <= AXIS_ROUNDING:
+        way = way / np.linalg.norm(way)
+        first = axes[0] - (axes[0] @ way) * way
+        first /= np.linalg.norm(first)
+        axes = np.vstack([first, np.cross(way, first), way])
+        note = f"axes turned by {np.degrees(angle):.4f} degrees onto the line of the slice positions"
+    else:
+        tilt = float(np.degrees(angle))
+    along = centred @ axes[2]
+    off_mm = np.linalg.norm(centred - along[:, None] * way, axis=1)
+    return _Line(axes, way, middle, along + middle @ axes[2], off_mm, tilt, note)
+
+
+def _even_part(axes: Array, positions: Array) -> tuple[range, str]:
+    """The longest even run of slices, and what is to be said about it. Raises GeometryError where there is none."""
+
+    def even(first: int, last: int) -> bool:
+        line = _line(axes, positions[first : last + 1])
+        return even_lay(line.along_mm, line.off_mm).is_even
+
+    count, along = len(positions), positions @ axes[2]
+    kept, tied = longest_even_run(count, even, positions[:, 2])
+    if len(kept) == count:
+        return kept, ""
+    if len(kept) < FEWEST_SLICES:
+        raise GeometryError(f"no {FEWEST_SLICES} neighbouring slices are evenly spaced: {gap_text(along)}")
+    left = [float(along[n]) for n in range(count) if n not in kept]
+    note = (
+        f"kept the longest even part: {len(kept)} of {count} slices, {along[kept[0]]:.2f} to {along[kept[-1]]:.2f} mm "
+        f"along the normal; left out {len(left)}, at {places_text(left)}"
+    )
+    return kept, note + (". Another part is as long: the more cranial was taken, else the first" if tied else "")
+
+
+def _refuse(line: _Line, lay: Lay, options: StackOptions) -> None:
+    """Raise GeometryError for what the options don't allow, naming all that is wrong and what would help."""
+    along = line.along_mm
+    found, advice = [], []
+    if line.tilt_degrees > MOST_TILT_DEGREES:
         raise GeometryError(
-            f"gantry tilt: the slices are stacked {np.degrees(angle):.2f} degrees off their normal, {drift_mm:.1f} mm "
-            f"over the series{_gap_list(positions @ axes[2], '; besides, ')}. Tilted series are not converted yet."
+            f"the slices are stacked {line.tilt_degrees:.1f} degrees off their normal, more than any gantry tilts: "
+            "ImageOrientationPatient (0020,0037) and ImagePositionPatient (0020,0032) contradict each other"
         )
-    third = way / np.linalg.norm(way)
-    first = axes[0] - (axes[0] @ third) * third
-    first /= np.linalg.norm(first)
-    note = f"axes turned by {np.degrees(angle):.4f} degrees onto the line of the slice positions"
-    return np.vstack([first, np.cross(third, first), third]), note
+    if line.tilt_degrees:
+        drift_mm = np.linalg.norm(line.way - line.axes[2]) * np.ptp(along)
+        found.append(
+            f"gantry tilt: the slices are stacked {line.tilt_degrees:.2f} degrees off their normal, {drift_mm:.1f} mm "
+            "over the series"
+        )
+        if options.tilt == "refuse":
+            advice.append(
+                "Choose --tilt shear (the slices stay as they are, the affine is sheared) or --tilt resample (an upright "
+                "volume)"
+            )
+    if not lay.is_even:
+        if line.off_mm.max() > position_tolerance_mm(float(np.median(np.diff(along)))):
+            raise GeometryError(_shifted(line, lay))
+        gaps, missing = gap_text(along), has_holes(along)
+        kind = "missing" if missing else "unevenly spaced"
+        found.append(f"slices are {kind}: {gaps}" if gaps else _shifted(line, lay))
+        if options.gaps != "resample":
+            advice.append(_gap_advice(missing))
+    if advice:
+        raise GeometryError(f"{'; besides, '.join(found)}. {'. '.join(advice)}.")
 
 
-def _irregular(positions: Array, along: Array, off_mm: Array) -> str:
-    gaps = _gap_list(along, "")
-    if gaps:
-        if _has_holes(along):
-            return f"slices are missing: {gaps}. Look for the missing slices, or keep a part that is even."
-        return (
-            f"slices are unevenly spaced: {gaps}. None is missing, since no distance is a multiple of the step: export "
-            "the series with exact positions (they may be rounded), or keep a part that is even."
+def _gap_advice(missing: bool) -> str:
+    look = (
+        "Look for the missing slices"
+        if missing
+        else (
+            "None is missing, since no distance is a multiple of the step: export the series with exact positions "
+            "(they may be rounded)"
         )
-    worst = int(off_mm.argmax())
+    )
     return (
-        f"the slice at {along[worst]:.3f} mm along the normal lies {off_mm[worst]:.3f} mm from its place on an even "
-        f"grid; at most {position_tolerance_mm(np.ptp(along) / (len(along) - 1)):.3f} mm are allowed"
+        f"{look}, or choose --gaps resample (even steps, in between interpolated) or --gaps keep-uniform-part (the "
+        "longest even run of slices)"
     )
 
 
-def _has_holes(along: Array) -> bool:
-    """Whether a distance is twice the usual one, three times, and so on."""
-    steps = np.diff(along) / np.median(np.diff(along))
-    return bool(((np.round(steps) >= 2) & (np.abs(steps - np.round(steps)) < MULTIPLE)).any())
-
-
-def _gap_list(along: Array, lead: str) -> str:
-    """The odd gaps between positions along the normal, as text; empty if there are none."""
-    gaps = np.diff(along)
-    usual = float(np.median(gaps))
-    odd = np.flatnonzero(np.abs(gaps - usual) > position_tolerance_mm(usual))
-    if not len(odd):
-        return ""
-    named = [f"{gaps[k]:.2f} mm between {along[k]:.2f} and {along[k + 1]:.2f}" for k in odd[:NAMED_GAPS]]
-    more = f" and {len(odd) - NAMED_GAPS} more" if len(odd) > NAMED_GAPS else ""
-    return f"{lead}the step is {usual:.2f} mm, but {', '.join(named)}{more} (mm along the normal)"
+def _shifted(line: _Line, lay: Lay) -> str:
+    off_mm = np.hypot(line.off_mm, line.along_mm - lay.scanned_mm)
+    worst = int(off_mm.argmax())
+    step_mm = float(np.median(np.diff(line.along_mm)))
+    return (
+        f"the slice at {line.along_mm[worst]:.3f} mm along the normal lies {off_mm[worst]:.3f} mm from its place on an "
+        f"even grid; at most {position_tolerance_mm(step_mm):.3f} mm are allowed"
+    )
