@@ -1,0 +1,296 @@
+"""DICOM SEG -> its segments as planes of pixels in mm. No images (PS3.3 A.51, C.8.20)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.drawn import Drawn
+from data_prep.errors import DicomError, SeriesError, UnreadableFileError
+from data_prep.files import quiet_pydicom
+from data_prep.geometry import Array, Grid, slice_normal
+from data_prep.mask_planes import Plane, pack_plane, put_planes
+from data_prep.onto import Mask, MaskReport
+from data_prep.rtstruct import Reference, StructHeader
+from data_prep.segment_pixels import frames_of
+from data_prep.slices import text
+
+if TYPE_CHECKING:
+    from data_prep.files import Header
+
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP_SEG = "1.2.840.10008.5.1.4.1.1.66.7"
+SEG_CLASSES = (SEG, LABEL_MAP_SEG)
+SEG_TAGS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "ReferencedSeriesSequence",
+    "StudiesContainingOtherReferencedInstancesSequence",
+    "SegmentationType",
+    "SegmentSequence",
+)
+SAME_PLACE_MM = 0.01  # two roundings of one position
+# SNOMED CT, and the SRT codes that older files carry for the same (PS3.16 annex D).
+CODED_LABELS = {
+    "3341006": "lung_right",
+    "T-28100": "lung_right",
+    "44029006": "lung_left",
+    "T-28500": "lung_left",
+    "39607008": "lungs",
+    "T-28000": "lungs",
+    "108369006": "gtv",  # neoplasm
+    "M-8FFFF": "gtv",
+    "86049000": "gtv",  # primary neoplasm
+    "M-80003": "gtv",
+    "80891009": "heart",
+    "T-32000": "heart",
+    "32849002": "esophagus",
+    "T-56000": "esophagus",
+    "2748008": "spinal_cord",
+    "T-A7010": "spinal_cord",
+}
+LUNG_CODES = ("39607008", "T-28000")
+SIDES = {"24028007": "lung_right", "G-A100": "lung_right", "7771000": "lung_left", "G-A101": "lung_left"}
+
+
+@dataclass(frozen=True)
+class SegHeader(StructHeader):
+    """What a SEG refers to, in the form in which an RTSTRUCT says it: the two are paired by the same rules."""
+
+
+def seg_header(path: Path, header: "Header") -> SegHeader:
+    """What the file refers to, out of its header read with SEG_TAGS; missing parts stay empty."""
+    data = header.dataset
+    series = [text(one, "SeriesInstanceUID") for one in _items(data, "ReferencedSeriesSequence")]
+    for study in _items(data, "StudiesContainingOtherReferencedInstancesSequence"):
+        series += [text(one, "SeriesInstanceUID") for one in _items(study, "ReferencedSeriesSequence")]
+    return SegHeader(
+        path=path,
+        sop_uid=text(data, "SOPInstanceUID"),
+        study_uid=text(data, "StudyInstanceUID"),
+        patient_id=text(data, "PatientID"),
+        references=(Reference(text(data, "FrameOfReferenceUID"), tuple(dict.fromkeys(filter(None, series)))),),
+    )
+
+
+def coded_label(item: Any) -> str | None:
+    """What an item of SegmentSequence is by its code (SegmentedPropertyTypeCodeSequence), for names that say nothing.
+
+    Returns one of lung_right, lung_left, lungs, gtv, heart, esophagus, spinal_cord, or None. Raises nothing.
+    """
+    for kind in _items(item, "SegmentedPropertyTypeCodeSequence")[:1]:
+        code = text(kind, "CodeValue")
+        if code in LUNG_CODES:  # which lung, a modifier may say
+            for modifier in _items(kind, "SegmentedPropertyTypeModifierCodeSequence"):
+                if side := SIDES.get(text(modifier, "CodeValue")):
+                    return side
+        return CODED_LABELS.get(code)
+    return None
+
+
+@dataclass(eq=False)
+class _Segment:
+    """Planes of one segment as they are found. unplaced: how many frames were left out, and why."""
+
+    name: str
+    number: int | None
+    planes: list[Plane] = field(default_factory=list)
+    unplaced: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_segments(path: Path) -> list[Drawn]:
+    """All segments of a SEG in the order of their numbers, those that can't be used with their `problem`.
+
+    Binary, fractional (inside: at least half of MaximumFractionalValue, which a note says) and label maps. Frames may
+    lie anywhere, in any order; those without voxels may be missing. In memory: the file and its voxels, packed.
+    Raises UnreadableFileError where the file can't be read, SeriesError naming the tag where it isn't what it claims.
+    """
+    path = Path(path)
+    try:
+        with quiet_pydicom():
+            return _read(path)
+    except DicomError:
+        raise
+    except Exception as error:  # pydicom and its decoders raise whatever damaged bytes lead to; it costs this SEG
+        raise UnreadableFileError(f"{path.name} is damaged or truncated ({type(error).__name__})") from error
+
+
+def _read(path: Path) -> list[Drawn]:
+    from pydicom import dcmread
+
+    data = dcmread(path, force=True)
+    sop_class = text(data, "SOPClassUID")
+    if sop_class not in SEG_CLASSES:
+        raise SeriesError(f"{path.name} is no DICOM SEG: SOPClassUID (0008,0016) is {sop_class or 'missing'}")
+    items = _items(data, "SegmentSequence")
+    if not items:
+        raise SeriesError(f"{path.name} names no segment: SegmentSequence (0062,0002) is missing or empty")
+    numbers = [_whole(item, "SegmentNumber") for item in items]
+    uses = Counter(numbers)
+    segments = {}
+    refused = []
+    label_map = sop_class == LABEL_MAP_SEG or text(data, "SegmentationType").upper() == "LABELMAP"
+    for item, number in zip(items, numbers, strict=True):
+        if label_map and number == 0:
+            continue  # the background
+        name = text(item, "SegmentLabel")
+        if number is None:
+            refused.append(_refused(name, None, "SegmentNumber (0062,0004) is missing or no number"))
+        elif uses[number] > 1:
+            why = f"{uses[number]} segments carry the number {number}: whose frames are whose can't be told"
+            refused.append(_refused(name, number, why))
+        else:
+            segments[number] = _Segment(name, number)
+    positions = _collect(path, data, segments, uses)
+    step_mm, declared = _step_mm(data, positions)
+    frame_uid = text(data, "FrameOfReferenceUID")
+    drawn = [_drawn(one, step_mm, declared, frame_uid) for one in segments.values()] + refused
+    return sorted(drawn, key=lambda one: (one.number is None, one.number or 0, one.name))
+
+
+def _collect(path: Path, data: Any, segments: dict[int, _Segment], uses: Counter[int | None]) -> list[Array]:
+    """Sort all frames' voxels to their segments; return (origin, normal) of every frame that has a place."""
+    groups = _items(data, "PerFrameFunctionalGroupsSequence")
+    shared = (_items(data, "SharedFunctionalGroupsSequence") or [None])[0]
+    positions = []
+    for n, frame in enumerate(frames_of(path, data, len(groups))):
+        place = _place(groups[n], shared)
+        if not isinstance(place, str):
+            positions.append(np.concatenate([place[0], slice_normal(np.concatenate(place[3:]))]))
+        for number, mask in _masks(frame.pixels_ij, groups[n], shared, frame.is_label_map):
+            segment = segments.setdefault(number, _Segment("", number)) if number not in uses else segments.get(number)
+            if segment is None or not mask.any():  # None: one of several with this number
+                continue
+            if number not in uses:
+                segment.unplaced["SegmentSequence (0062,0002) does not have this segment"] += 1
+            elif isinstance(place, str):
+                segment.unplaced[place] += 1
+            elif (plane := pack_plane(mask, *place[:3])) is not None:
+                segment.planes.append(plane)
+    note = frame_note(data)
+    for one in segments.values():
+        one.notes += [note] if note else []
+    return positions
+
+
+def frame_note(data: Any) -> str | None:
+    """What has to be said about how frames became 0 and 1."""
+    if text(data, "SegmentationType").upper() != "FRACTIONAL":
+        return None
+    kind = text(data, "SegmentationFractionalType").lower()
+    return f"fractional segment ({kind or 'of unknown kind'}): voxels of at least half the maximum are inside"
+
+
+def _masks(pixels_ij: NDArray, group: Any, shared: Any, label_map: bool) -> Iterator[tuple[int, NDArray]]:
+    """Segment numbers and their masks in one frame."""
+    if label_map:
+        for value in np.unique(pixels_ij).tolist():
+            if value:
+                yield value, pixels_ij == value
+        return
+    identification = _macro(group, shared, "SegmentIdentificationSequence")
+    number = None if identification is None else _whole(identification, "ReferencedSegmentNumber")
+    if number is None:
+        raise SeriesError("a frame does not say whose it is: ReferencedSegmentNumber (0062,000B) is missing")
+    yield number, pixels_ij
+
+
+Place = tuple[Array, Array, Array, Array, Array]
+
+
+def _place(group: Any, shared: Any) -> Place | str:
+    """Origin and steps along i and j, mm in LPS, and both directions; or why the frame lies nowhere."""
+    position = _decimals(_macro(group, shared, "PlanePositionSequence"), "ImagePositionPatient", 3)
+    cosines = _decimals(_macro(group, shared, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    spacing = _decimals(_macro(group, shared, "PixelMeasuresSequence"), "PixelSpacing", 2)
+    if position is None:
+        return "ImagePositionPatient (0020,0032) is missing or no three numbers"
+    if cosines is None:
+        return "ImageOrientationPatient (0020,0037) is missing or no six numbers"
+    if spacing is None or (spacing <= 0).any():
+        return "PixelSpacing (0028,0030) is missing or no two lengths"
+    try:
+        slice_normal(cosines)
+    except SeriesError as error:
+        return str(error)
+    row, column = cosines[:3], cosines[3:]
+    return position, row * spacing[1], column * spacing[0], row, column
+
+
+def _step_mm(data: Any, positions: list[Array]) -> tuple[float | None, bool]:
+    """Distance of neighbouring planes, and whether the file states it; else the least between any two frames."""
+    shared = (_items(data, "SharedFunctionalGroupsSequence") or [None])[0]
+    first = (_items(data, "PerFrameFunctionalGroupsSequence") or [None])[0]
+    stated = _decimals(_macro(first, shared, "PixelMeasuresSequence"), "SpacingBetweenSlices", 1)
+    if stated is not None and stated[0] > 0:
+        return float(stated[0]), True
+    if not positions:
+        return None, False
+    places = np.array(positions)
+    along = np.sort(places[:, :3] @ places[0, 3:])
+    gaps = np.diff(along)
+    gaps = gaps[gaps > SAME_PLACE_MM]
+    return (float(gaps.min()) if len(gaps) else None), False
+
+
+def _drawn(segment: _Segment, step_mm: float | None, declared: bool, frame_uid: str) -> Drawn:
+    if segment.planes:
+        return Drawn(segment.name, segment.number, frame_uid, partial(_fill, segment, step_mm, declared))
+    why = "; ".join(f"{count} left out: {why}" for why, count in sorted(segment.unplaced.items()))
+    problem = f"no frame can be placed ({why})" if why else "no frame holds a voxel of it"
+    return _refused(segment.name, segment.number, problem, frame_uid)
+
+
+def _fill(segment: _Segment, step_mm: float | None, declared: bool, grid: Grid) -> tuple[Mask, MaskReport]:
+    mask, report = put_planes(segment.planes, step_mm, grid, declared)
+    for why, count in segment.unplaced.items():
+        report.planes_in += count
+        report.skip(why, count)
+    report.notes[:0] = segment.notes
+    return mask, report
+
+
+def _refused(name: str, number: int | None, problem: str, frame_uid: str = "") -> Drawn:
+    def fill(grid: Grid) -> tuple[Mask, MaskReport]:
+        raise SeriesError(problem)
+
+    return Drawn(name, number, frame_uid, fill, problem)
+
+
+def _macro(group: Any, shared: Any, keyword: str) -> Any:
+    """A functional group macro's item: the frame's own, else the shared one (PS3.3 C.7.6.16)."""
+    for source in (group, shared):
+        if source is not None and (items := _items(source, keyword)):
+            return items[0]
+    return None
+
+
+def _decimals(data: Any, keyword: str, count: int) -> Array | None:
+    try:
+        values = np.array([float(part) for part in text(data, keyword).split("\\")]) if data is not None else None
+    except ValueError:
+        return None
+    return values if values is not None and len(values) == count and np.isfinite(values).all() else None
+
+
+def _whole(data: Any, keyword: str) -> int | None:
+    value = text(data, keyword)
+    return int(value) if value.isdecimal() else None
+
+
+def _items(data: Any, keyword: str) -> list[Any]:
+    try:
+        return list(data.get(keyword) or [])
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, NotImplementedError):
+        return []
