@@ -1,6 +1,8 @@
 """Contours -> mask: even-odd at pixel centres, vertices as they are. Pure numpy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from data_prep.geometry import Array, Grid
 from data_prep.planes import PlaneReport, place
 
 ENOUGH_POINTS = 64  # to tell whether one contour lies in another
+AT_ONCE = 250_000  # crossings of an edge and a row: bounds the memory, whatever the contours are
+NEAR = 1e-14  # relative: products of doubles that differ by less may have changed sides by rounding
+EVERY_BYTE = np.uint64(0x0101010101010101)
 
 
 def rasterize(contours_mm: Iterable[Array], grid: Grid) -> tuple[NDArray[np.uint8], PlaneReport]:
@@ -21,49 +26,140 @@ def rasterize(contours_mm: Iterable[Array], grid: Grid) -> tuple[NDArray[np.uint
     report = PlaneReport()
     columns, rows, slices = grid.shape_ijk
     mask = np.zeros((slices, rows, columns), np.uint8)
-    for k, polygons in place(contours_mm, grid, report).items():
-        voxels = fill_even_odd(polygons, mask[k])
-        report.voxels += voxels
-        report.blank_slices += voxels == 0
-        area = even_odd_area(polygons)
-        report.polygon_mm3 += area * grid.voxel_volume_mm3
-        drawn = area if voxels else sum(abs(_signed_area(polygon)) for polygon in polygons)
-        report.crossed_slices += abs(voxels - drawn) > pixel_error(polygons)
+    polygons = place(contours_mm, grid, report)
+    voxels = _fill_slices(polygons, mask)
+    signed, lengths = _areas_and_lengths([one for group in polygons.values() for one in group])
+    voxel_mm3_of, first = pixel_area_mm2(grid) * grid.thickness_mm, 0
+    for k, group in polygons.items():
+        areas = np.abs(signed[first : first + len(group)])
+        length = float(lengths[first : first + len(group)].sum())
+        first += len(group)
+        report.voxels += voxels[k]
+        report.blank_slices += voxels[k] == 0
+        area = _even_odd(group, areas)
+        voxel_mm3 = float(voxel_mm3_of[k])
+        report.polygon_mm3 += area * voxel_mm3
+        report.voxel_mm3 += voxels[k] * voxel_mm3
+        drawn = area if voxels[k] else float(areas.sum())
+        report.crossed_slices += abs(voxels[k] - drawn) > _pixel_error(length, len(group))
     return mask.transpose(2, 1, 0), report
 
 
 def fill_even_odd(polygons_ij: Sequence[Array], out: NDArray[np.uint8]) -> int:
-    """Set to 1 in `out`, (rows, columns), the pixels whose centre lies inside; return how many.
+    """Set to 1 in `out`, (rows, columns) of zeros, C order, the pixels whose centre lies inside; return how many.
 
     polygons_ij: (n, 2) continuous column i, row j; integers are pixel centres. A centre is inside when an odd number
     of edges passes at or to the left of it. An edge owns its end with the lower j, not the other one. So a
     centre on a left or upper border is inside, one on a right or lower border outside, and polygons that share an
     edge share no pixel. The comparison is exact for points on centres and corners.
     """
-    rows, columns = out.shape
+    return _fill_slices({0: polygons_ij}, out[None])[0]
+
+
+def pixel_area_mm2(grid: Grid) -> float:
+    """Of one pixel in the plane of a slice, whatever the distance and direction of the next slice."""
+    return float(np.linalg.norm(np.cross(grid.affine_lps[:3, 0], grid.affine_lps[:3, 1])))
+
+
+def edges_of(polygons_ij: Sequence[Array]) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Starts and ends of all edges, (n, 2) each, and at which edge each polygon begins."""
     start = np.concatenate(polygons_ij)
-    end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons_ij])
+    sizes = [len(polygon) for polygon in polygons_ij]
+    first = np.cumsum([0, *sizes[:-1]])
+    end = np.empty_like(start)
+    end[:-1] = start[1:]
+    end[first + sizes - 1] = start[first]
+    return start, end, first
+
+
+def _fill_slices(polygons: Mapping[int, Sequence[Array]], mask: NDArray[np.uint8]) -> dict[int, int]:
+    """Fill `mask`, (slices, rows, columns) of zeros, slice by slice; return the number of pixels on each slice k.
+
+    A pixel is toggled where an edge enters its row, then each row takes the parity of all toggles up to a pixel.
+    """
+    if not polygons:
+        return {}
+    _, rows, columns = mask.shape
+    flat = mask.reshape(-1, copy=False)
+    every = [one for group in polygons.values() for one in group]
+    start, end, first = edges_of(every)
+    sizes = np.diff(np.append(first, len(start)))
+    slice_of_polygon = np.repeat(list(polygons), [len(group) for group in polygons.values()])
     up = (start[:, 1] > end[:, 1])[:, None]
-    (x0, y0), (x1, y1) = np.where(up, end, start).T, np.where(up, start, end).T
-    first = np.clip(np.ceil(y0), 0, rows).astype(np.intp)
-    counts = np.clip(np.ceil(y1), 0, rows).astype(np.intp) - first
-    if not counts.any():
-        return 0
-    # One entry for each pair of an edge and a row that it crosses.
+    edges = np.hstack([np.where(up, end, start), np.where(up, start, end)]).T.copy()
+    low, high = (np.clip(np.ceil(edges[n]), 0, rows).astype(np.intp) for n in (1, 3))
+    row_of_slice = np.repeat(slice_of_polygon * rows, sizes)
+    for part in _parts(high - low):
+        j, i, edge = _crossings(edges[:, part], low[part], (high - low)[part], columns)
+        inside = i < columns
+        np.bitwise_xor.at(flat, ((row_of_slice[part][edge] + j) * columns + i)[inside], 1)
+    first_of_slice = first[np.cumsum([0, *map(len, polygons.values())])[:-1]]
+    ends = np.array([[columns], [rows]])
+    low_ij = np.clip(np.ceil(np.minimum.reduceat(start.T, first_of_slice, axis=1)), 0, ends).astype(int)
+    high_ij = np.clip(np.ceil(np.maximum.reduceat(start.T, first_of_slice, axis=1)), 0, ends).astype(int)
+    blocks = zip(polygons, *low_ij.tolist(), *high_ij.tolist(), strict=True)
+    # One more column, for the last toggles.
+    return {k: _spread(mask[k, top:bottom, left : right + 1]) for k, left, top, right, bottom in blocks}
+
+
+def _parts(counts: NDArray[np.intp]) -> list[slice]:
+    """Runs of edges with about AT_ONCE crossings each; edges that cross no row cost nothing."""
+    total = np.cumsum(counts)
+    bounds = np.searchsorted(total, np.arange(AT_ONCE, total[-1], AT_ONCE)).tolist()
+    stops = [*bounds, len(counts)]
+    return [slice(a, b) for a, b in zip([0, *bounds], stops, strict=True) if b > a]
+
+
+def _crossings(
+    edges: Array, first: NDArray[np.intp], counts: NDArray[np.intp], columns: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Row j, the first pixel i whose centre lies at or behind the edge, and the edge, for each edge and row it crosses.
+
+    edges: (4, n) rows x0, y0, x1, y1 with y0 <= y1; first, counts: the rows that each of them crosses.
+    """
     edge = np.repeat(np.arange(len(first)), counts)
-    j = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    x0, dx, dy, above = x0[edge], (x1 - x0)[edge], (y1 - y0)[edge], j - y0[edge]
+    j = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    x, y, x1, y1 = edges
+    x0, dx, dy, above = x[edge], (x1 - x)[edge], (y1 - y)[edge], j - y[edge]
     i = np.clip(np.ceil(x0 + above / dy * dx), 0, columns)
     # The quotient is rounded; the products decide, so that a centre on an edge always falls on the same side.
-    i -= (i > 0) & ((i - 1 - x0) * dy >= above * dx)
-    i += (i < columns) & ((i - x0) * dy < above * dx)
-    i = i.astype(np.intp)
-    left, right, top, bottom = i.min(), i.max(), j.min(), j.max() + 1
-    toggles = np.zeros((bottom - top, right - left + 1), np.uint8)
-    np.bitwise_xor.at(toggles.reshape(-1), (j - top) * toggles.shape[1] + (i - left), 1)
-    filled = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1)
-    out[top:bottom, left:right] = filled
-    return int(np.count_nonzero(filled))
+    across, scale = above * dx, NEAR * np.abs(above * dx)
+    i -= (i > 0) & ((i - 1 - x0) * dy >= across)
+    i += (i < columns) & ((i - x0) * dy < across)
+    near = (np.abs((i - x0) * dy - across) <= scale) | (np.abs((i - 1 - x0) * dy - across) <= scale)
+    doubtful = np.flatnonzero(near & (across != 0))
+    for n in doubtful[~_short(edges[:, edge[doubtful]])].tolist():
+        i[n] = min(max(_exact_crossing(edges[:, edge[n]], int(j[n])), 0), columns)
+    return j, i.astype(np.intp), edge
+
+
+def _short(edges: Array) -> NDArray[np.bool_]:
+    """Edges, (4, n), whose coordinates have so few binary digits that no product was rounded."""
+    fixed = edges * 2**11
+    return ((fixed == np.round(fixed)) & (np.abs(fixed) < 2**24)).all(axis=0)
+
+
+def _exact_crossing(edge: Array, j: int) -> int:
+    """The first pixel at or behind the point where the edge x0, y0, x1, y1 meets row j, where doubles can't tell."""
+    x0, y0, x1, y1 = (Fraction(value) for value in edge.tolist())
+    return ceil(x0 + (j - y0) * (x1 - x0) / (y1 - y0))
+
+
+def _spread(block: NDArray[np.uint8]) -> int:
+    """Each pixel of `block` becomes the parity of the toggles up to it in its row; return how many are 1.
+
+    Eight pixels at a time, as one word: each byte takes in those before it by doubling, then words take in words.
+    """
+    height, width = block.shape
+    words = np.zeros((height, -(-width // 8)), "<u8")
+    pixels = words.view(np.uint8)[:, :width]
+    pixels[...] = block
+    for shift in (8, 16, 32):
+        words ^= words << np.uint64(shift)
+    carry = np.bitwise_xor.accumulate(words >> np.uint64(56), axis=1)
+    words[:, 1:] ^= carry[:, :-1] * EVERY_BYTE
+    block[...] = pixels
+    return int(np.count_nonzero(pixels.view(np.bool_)))
 
 
 def even_odd_area(polygons_ij: Sequence[Array]) -> float:
@@ -72,9 +168,12 @@ def even_odd_area(polygons_ij: Sequence[Array]) -> float:
     A contour counts positive when it lies in an even number of others, negative as a hole. Exact as long as contours
     neither cross themselves nor each other; keyholes count right. Parts outside the image count too.
     """
-    areas = [abs(_signed_area(polygon)) for polygon in polygons_ij]
+    return _even_odd(polygons_ij, np.abs(_areas_and_lengths(polygons_ij)[0]))
+
+
+def _even_odd(polygons_ij: Sequence[Array], areas: Array) -> float:
     if len(areas) == 1:
-        return areas[0]
+        return float(areas[0])
     boxes = [(polygon.min(axis=0), polygon.max(axis=0)) for polygon in polygons_ij]
     total = 0.0
     for n, polygon in enumerate(polygons_ij):
@@ -83,7 +182,7 @@ def even_odd_area(polygons_ij: Sequence[Array]) -> float:
             for m, other in enumerate(polygons_ij)
             if m != n and (boxes[m][0] <= boxes[n][0]).all() and (boxes[m][1] >= boxes[n][1]).all()
         )
-        total += areas[n] if depth % 2 == 0 else -areas[n]
+        total += float(areas[n]) if depth % 2 == 0 else -float(areas[n])
     return total
 
 
@@ -93,13 +192,23 @@ def pixel_error(polygons_ij: Sequence[Array]) -> float:
     That no convex curve of length L differs by more than L / 2 + 1 is M. Nosarzewska's theorem (Colloquium
     Mathematicum 1, 1948); dents only add to the length. Curves that overlap or cross each other are not bound by it.
     """
-    lengths = [np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1).sum() for polygon in polygons_ij]
-    return float(sum(lengths) / 2 + len(lengths))
+    return _pixel_error(float(_areas_and_lengths(polygons_ij)[1].sum()), len(polygons_ij))
 
 
-def _signed_area(polygon: Array) -> float:
-    x, y = (polygon - polygon[0]).T
-    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+def _pixel_error(length: float, contours: int) -> float:
+    return length / 2 + contours
+
+
+def _areas_and_lengths(polygons_ij: Sequence[Array]) -> tuple[Array, Array]:
+    """Signed area and length of each polygon, in pixels."""
+    if not polygons_ij:
+        return np.empty(0), np.empty(0)
+    start, end, first = edges_of(polygons_ij)
+    sizes = np.diff(np.append(first, len(start)))
+    step = end - start
+    x, y = (start - np.repeat(start[first], sizes, axis=0)).T  # near the origin, where less is lost by rounding
+    areas = np.add.reduceat(x * step[:, 1] - y * step[:, 0], first) / 2
+    return areas, np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), first)
 
 
 def _lies_in(inner: Array, outer: Array) -> bool:

@@ -54,6 +54,24 @@ def test_equals_the_exact_even_odd_test_off_centre(polygons):
     assert np.array_equal(fill(polygons), brute_force(polygons))
 
 
+NICE = [n / 10 for n in range(-20, 150)]  # decimals: edges through centres that binary numbers miss by a hair
+
+
+@settings(max_examples=300, deadline=None)
+@given(polygons_of(st.one_of(st.sampled_from(NICE), st.floats(-3, 16), st.integers(-2, 14).map(float))))
+def test_equals_the_exact_even_odd_test_for_any_doubles(polygons):
+    assert np.array_equal(fill(polygons), brute_force(polygons))
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 13, 16, 17, 64, 65])
+def test_rows_of_any_length_are_filled_to_their_end(columns):
+    """Parities pass from one group of eight pixels to the next, whatever the width."""
+    comb = [[(x + 0.25, -1.0), (x + 1.25, -1.0), (x + 1.25, 9.0), (x + 0.25, 9.0)] for x in range(-2, columns + 2, 3)]
+    wide = [[(-5.0, -5.0), (columns + 5.0, -5.0), (columns + 5.0, 3.5), (-5.0, 3.5)]]
+    for polygons in (comb, wide, comb + wide):
+        assert np.array_equal(fill(polygons, columns), brute_force(polygons, columns))
+
+
 def test_left_and_upper_borders_are_inside_right_and_lower_ones_outside():
     expected = np.zeros((ROWS, COLUMNS), np.uint8)
     expected[1:4, 2:7] = 1
