@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Union
 
+from data_prep.elements import Elements, read_elements
 from data_prep.errors import UnreadableFileError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 PREAMBLE = 128
-# The first group of DICOM without preamble: 0008 or 0002 little endian, 0008 big endian.
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR: it has its class in the meta header alone (PS3.10 8.6)
+# The first group of DICOM without preamble: 0008 or 0002 little endian, 0008 big endian.
 BARE_STARTS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
 
 
@@ -72,12 +73,17 @@ def _first_visit(status: os.stat_result, seen: set[tuple[int, int]]) -> bool:
 
 @dataclass
 class Header:
-    """A DICOM file's data set up to its pixels. `pixel_offset`: where the PixelData element starts in the file."""
+    """A DICOM file's data set up to its pixels.
 
-    dataset: "Dataset"
+    dataset: to be asked by `.get(keyword)` or slices.text; pydicom's own wherever it holds sequences.
+    pixel_offset: where the PixelData element starts in the file (in the inflated data set of a deflated one).
+    """
+
+    dataset: Union["Dataset", Elements]
     size: int
     pixel_offset: int
     sop_class: str
+    transfer_syntax: str
 
 
 def read_header(path: Path, tags: Sequence[str]) -> Header | None:
@@ -110,6 +116,16 @@ def read_header(path: Path, tags: Sequence[str]) -> Header | None:
 
 
 def _parse(stream: IO[bytes], tags: Sequence[str]) -> Header:
+    size = os.fstat(stream.fileno()).st_size
+    plain = read_elements(stream, size, tags)
+    if plain is not None and plain.elements.get("SOPClassUID"):
+        sop_class = str(plain.elements.get("SOPClassUID")).strip(" \0")
+        return Header(plain.elements, size, plain.offset, sop_class, plain.transfer_syntax)
+    stream.seek(0)
+    return _parse_with_pydicom(stream, size, tags)
+
+
+def _parse_with_pydicom(stream: IO[bytes], size: int, tags: Sequence[str]) -> Header:
     from pydicom import dcmread
 
     with quiet_pydicom():
@@ -118,7 +134,16 @@ def _parse(stream: IO[bytes], tags: Sequence[str]) -> Header:
         sop_class = str(dataset.get("SOPClassUID") or "").strip(" \0")  # parsed on access: damage shows here
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
             sop_class = MEDIA_DIRECTORY
-    return Header(dataset, os.fstat(stream.fileno()).st_size, offset, sop_class)
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "") or _bare_syntax(dataset)
+    return Header(dataset, size, offset, sop_class, syntax)
+
+
+def _bare_syntax(dataset: "Dataset") -> str:
+    """The transfer syntax of a file without meta header, as pydicom found it by looking."""
+    implicit, little = dataset.original_encoding
+    if little is False:
+        return "1.2.840.10008.1.2.2"
+    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
 
 def is_blank(path: Path) -> bool:

@@ -1,11 +1,12 @@
 """One CT slice's header -> plain values. Unusable values become None here; what may be None is decided elsewhere."""
 
+import math
 from collections.abc import MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from data_prep.lookup import LookupTable, lookup_table
 
 if TYPE_CHECKING:
     from data_prep.files import Header
@@ -47,12 +48,18 @@ SLICE_TAGS = (
     "RescaleSlope",
     "RescaleType",
     "ModalityLUTSequence",
+    "LossyImageCompression",
 )
 
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """How a slice's pixels are stored and what turns them into HU. None: the tag is missing or no number."""
+    """How a slice's pixels are stored and what turns them into HU. None: the tag is missing or no number.
+
+    frames: how many the file holds; by_frame: their functional groups were read, so each is a slice of its own.
+    has_lookup_table: a ModalityLUTSequence is there; lookup: its table, None where it makes no sense.
+    lossy: LossyImageCompression (0028,2110), None where the file does not say.
+    """
 
     offset: int
     transfer_syntax: str
@@ -68,6 +75,10 @@ class PixelFormat:
     has_lookup_table: bool
     padding: int | None
     padding_limit: int | None
+    lookup: LookupTable | None = None
+    photometric: str = ""
+    lossy: bool | None = None
+    by_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,8 +115,7 @@ class SliceHeader:
 def slice_header(path: Path, header: "Header") -> SliceHeader:
     """What `header` (read with SLICE_TAGS) says, with unusable values as None; nothing is refused here."""
     data = header.dataset
-    syntax = getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", "") or _bare_syntax(data)
-    padding, limit = _number(data, "PixelPaddingValue"), _number(data, "PixelPaddingRangeLimit")
+    padding, limit = number(data, "PixelPaddingValue"), number(data, "PixelPaddingRangeLimit")
     return SliceHeader(
         path=path,
         size=header.size,
@@ -121,37 +131,32 @@ def slice_header(path: Path, header: "Header") -> SliceHeader:
         description=text(data, "SeriesDescription") or None,
         acquisition=text(data, "AcquisitionNumber"),
         temporal_position=text(data, "TemporalPositionIdentifier") or text(data, "TemporalPositionIndex"),
-        position_mm=_numbers(data, "ImagePositionPatient", 3),
-        orientation=_numbers(data, "ImageOrientationPatient", 6),
-        pixel_spacing_mm=_numbers(data, "PixelSpacing", 2),
-        thickness_mm=_number(data, "SliceThickness"),
-        rows=_whole(data, "Rows"),
-        columns=_whole(data, "Columns"),
+        position_mm=numbers(data, "ImagePositionPatient", 3),
+        orientation=numbers(data, "ImageOrientationPatient", 6),
+        pixel_spacing_mm=numbers(data, "PixelSpacing", 2),
+        thickness_mm=number(data, "SliceThickness"),
+        rows=whole(data, "Rows"),
+        columns=whole(data, "Columns"),
         pixels=PixelFormat(
             offset=header.pixel_offset,
-            transfer_syntax=str(syntax),
-            frames=_whole(data, "NumberOfFrames") or 1,
-            samples=_whole(data, "SamplesPerPixel") or 1,
-            bits_allocated=_whole(data, "BitsAllocated"),
-            bits_stored=_whole(data, "BitsStored"),
-            high_bit=_whole(data, "HighBit"),
-            signed={0: False, 1: True}.get(_whole(data, "PixelRepresentation")),  # type: ignore[arg-type]
-            slope=_number(data, "RescaleSlope"),
-            intercept=_number(data, "RescaleIntercept"),
+            transfer_syntax=header.transfer_syntax,
+            frames=whole(data, "NumberOfFrames") or 1,
+            samples=whole(data, "SamplesPerPixel") or 1,
+            bits_allocated=whole(data, "BitsAllocated"),
+            bits_stored=whole(data, "BitsStored"),
+            high_bit=whole(data, "HighBit"),
+            signed={0: False, 1: True}.get(whole(data, "PixelRepresentation")),  # type: ignore[arg-type]
+            slope=number(data, "RescaleSlope"),
+            intercept=number(data, "RescaleIntercept"),
             rescale_type=text(data, "RescaleType").upper(),
             has_lookup_table=bool(data.get("ModalityLUTSequence")),
             padding=None if padding is None else int(padding),
             padding_limit=None if limit is None else int(limit),
+            lookup=lookup_table(data, whole(data, "PixelRepresentation") == 1),
+            photometric=text(data, "PhotometricInterpretation").upper(),
+            lossy={"00": False, "01": True}.get(text(data, "LossyImageCompression")),
         ),
     )
-
-
-def _bare_syntax(data: Any) -> str:
-    """The transfer syntax of a file without meta header, as pydicom found it by looking."""
-    implicit, little = getattr(data, "original_encoding", (True, True))
-    if little is False:
-        return "1.2.840.10008.1.2.2"
-    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
 
 def text(data: Any, keyword: str) -> str:
@@ -166,19 +171,22 @@ def text(data: Any, keyword: str) -> str:
     return "\\".join(str(part).strip(" \0") for part in (value if several else [value]))
 
 
-def _numbers(data: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+def numbers(data: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    """`count` finite numbers, or None."""
     try:
-        numbers = tuple(float(part) for part in text(data, keyword).split("\\"))
+        values = tuple(float(part) for part in text(data, keyword).split("\\"))
     except ValueError:
         return None
-    return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
-def _number(data: Any, keyword: str) -> float | None:
-    numbers = _numbers(data, keyword, 1)
-    return numbers[0] if numbers else None
+def number(data: Any, keyword: str) -> float | None:
+    """One finite number, or None."""
+    values = numbers(data, keyword, 1)
+    return values[0] if values else None
 
 
-def _whole(data: Any, keyword: str) -> int | None:
-    number = _number(data, keyword)
-    return int(number) if number is not None and number == int(number) else None
+def whole(data: Any, keyword: str) -> int | None:
+    """One whole number, or None."""
+    value = number(data, keyword)
+    return int(value) if value is not None and value == int(value) else None
