@@ -1,0 +1,1 @@
+"""A look at every prepared case: facts, flags and pictures, as one HTML page and as JSON."""
