@@ -47,7 +47,7 @@ def read_contours(path: Path) -> dict[int, list[NDArray[np.float32]]]:
             points_mm, starts, rois = (archive[key] for key in KEYS)
     except FileNotFoundError as error:
         raise DatasetError(f"{path.name} is missing") from error
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path.name} is no readable file of contours ({type(error).__name__})") from error
     problem = _problem(points_mm, starts, rois)
     if problem:
@@ -61,7 +61,7 @@ def read_contours(path: Path) -> dict[int, list[NDArray[np.float32]]]:
 def _problem(points_mm: NDArray, starts: NDArray, rois: NDArray) -> str | None:
     if points_mm.ndim != 2 or points_mm.shape[1] != 3 or points_mm.dtype != np.float32:
         return f"points_mm has shape {points_mm.shape} of {points_mm.dtype}, wanted (N, 3) of float32"
-    if starts.dtype != np.int32 or rois.dtype != np.int32 or starts.ndim != 1 or starts.shape != (rois.size + 1,):
+    if starts.dtype != np.int32 or rois.dtype != np.int32 or rois.ndim != 1 or starts.shape != (rois.size + 1,):
         return f"{starts.shape} starts for {rois.shape} contours"
     if starts[0] != 0 or starts[-1] != len(points_mm) or (np.diff(starts) < 0).any():
         return "contour_start does not ascend from 0 to the number of points"

@@ -24,11 +24,12 @@ Check = Callable[[CaseFacts, Limits], Iterable[Flag]]
 
 def flags_of(case: CaseFacts, limits: Limits = LIMITS) -> list[Flag]:
     """All flags of a case, worst first."""
-    from data_prep.qc.image_flags import IMAGE_CHECKS
+    from data_prep.qc.image_flags import HU_CHECKS, SLICE_CHECKS
     from data_prep.qc.lung_flags import LUNG_CHECKS
     from data_prep.qc.mask_flags import MASK_CHECKS
 
-    found = [flag for check in (*LUNG_CHECKS, *MASK_CHECKS, *IMAGE_CHECKS) for flag in check(case, limits)]
+    checks = (*HU_CHECKS, *LUNG_CHECKS, *MASK_CHECKS, *SLICE_CHECKS)  # of equally bad ones, causes stand first
+    found = [flag for check in checks for flag in check(case, limits)]
     return sorted(found, key=lambda flag: SEVERITIES.index(flag.severity))
 
 

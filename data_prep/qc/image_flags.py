@@ -71,14 +71,5 @@ def from_conversion(case: CaseFacts, limits: Limits) -> Iterator[Flag]:
         yield Flag("conversion", "look", text)
 
 
-IMAGE_CHECKS: tuple[Check, ...] = (
-    not_finite,
-    rescale,
-    missing_air,
-    missing_body,
-    too_low,
-    too_high,
-    thick_slices,
-    few_slices,
-    from_conversion,
-)
+HU_CHECKS: tuple[Check, ...] = (not_finite, rescale, missing_air, missing_body, too_low, too_high)
+SLICE_CHECKS: tuple[Check, ...] = (thick_slices, few_slices, from_conversion)

@@ -15,7 +15,7 @@ HALF_STEP = 0.5 + 1e-3
 def on_slices(
     contours_by_roi: Mapping[int, Sequence[NDArray[np.float32]]], grid: Grid
 ) -> dict[int, list[tuple[int, NDArray[np.float32]]]]:
-    """Slice index k -> (roi, contour) that lie there: the nearest slice, all points within half a step of it; others are left out."""
+    """Slice index k -> (roi, contour) there. Contours with a point further off than half a step are left out."""
     found: dict[int, list[tuple[int, NDArray[np.float32]]]] = {}
     for roi, contours in contours_by_roi.items():
         for points_mm in contours:
