@@ -118,14 +118,30 @@ def _repairs(padded: int, dropped: int, dtype: np.dtype) -> tuple[str, ...]:
     return tuple(found)
 
 
+def same_pixels(one: SliceHeader, other: SliceHeader, stored: NDArray | None = None) -> bool:
+    """Whether two slices hold the same HU, by their stored values. stored: those of `one` where they were read before.
+
+    Raises SeriesError or UnreadableFileError as `read_stored`.
+    """
+    if (one.pixels.slope, one.pixels.intercept) != (other.pixels.slope, other.pixels.intercept):
+        return False
+    return np.array_equal(read_stored(one) if stored is None else stored, read_stored(other))
+
+
 def _refuse_different(first: SliceHeader, second: SliceHeader, stored: NDArray) -> None:
-    same_scale = (first.pixels.slope, first.pixels.intercept) == (second.pixels.slope, second.pixels.intercept)
-    if not same_scale or not np.array_equal(stored, read_stored(second)):
+    if not same_pixels(first, second, stored):
         at = ", ".join(f"{value:.2f}" for value in first.position_mm or ())
         raise SeriesError(
             f"two slices with different pixels at one position ({at}): {first.path.name} and {second.path.name}. "
             "The series holds several acquisitions or phases; convert them apart from each other."
         )
+
+
+def same_place_mm(along_mm: Array) -> float:
+    """How near to each other slices lie that are at one place. along_mm: (n,) positions along the normal."""
+    gaps = np.diff(np.sort(along_mm))
+    apart = gaps[gaps > 0.01]
+    return position_tolerance_mm(float(np.median(apart))) if len(apart) else 0.01
 
 
 def arrange(slices: Sequence[SliceHeader], options: StackOptions = REFUSE) -> Series:
@@ -163,9 +179,7 @@ def _places(slices: Sequence[SliceHeader], normal: Array) -> list[list[SliceHead
     positions = np.array([s.position_mm for s in slices], float)
     along = positions @ normal
     order = sorted(range(len(slices)), key=lambda n: (round(float(along[n]), 6), slices[n].sop_uid, slices[n].path))
-    gaps = np.diff(np.sort(along))
-    apart = gaps[gaps > 0.01]
-    same_mm = position_tolerance_mm(float(np.median(apart))) if len(apart) else 0.01
+    same_mm = same_place_mm(along)
     places: list[list[SliceHeader]] = []
     last: int | None = None
     for n in order:

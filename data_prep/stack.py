@@ -215,8 +215,7 @@ def _refuse(line: _Line, lay: Lay, options: StackOptions) -> None:
         )
         if options.tilt == "refuse":
             advice.append(
-                "Choose --tilt shear (the slices stay as they are, the affine is sheared) or --tilt resample (an upright "
-                "volume)"
+                "Choose --tilt shear (slices as they are, the affine sheared) or --tilt resample (an upright volume)"
             )
     if not lay.is_even:
         if line.off_mm.max() > position_tolerance_mm(float(np.median(np.diff(along)))):
