@@ -1,0 +1,1 @@
+"""Our converter beside others on the same made cases: `python -m benchmarks.peers`."""

@@ -1,0 +1,103 @@
+"""What a tool wrote, held against the truth in world coordinates: no matter how its grid runs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.shapes import Inside
+
+
+@dataclass(frozen=True)
+class Written:
+    """A volume as a tool wrote it. array: [i, j, k]; steps_mm: (3, 2), voxel to voxel along i and j;
+    positions_mm: (slices, 3), centre of voxel 0, 0 of each slice, LPS; voxel_mm3: (slices,)."""
+
+    path: Path
+    name: str
+    array: np.ndarray
+    steps_mm: np.ndarray
+    positions_mm: np.ndarray
+
+    def points_mm(self, i: np.ndarray, j: np.ndarray, k: np.ndarray) -> np.ndarray:
+        return self.positions_mm[k] + i[..., None] * self.steps_mm[:, 0] + j[..., None] * self.steps_mm[:, 1]
+
+    def all_points_mm(self) -> np.ndarray:
+        """[i, j, k, 3]."""
+        i, j, k = np.indices(self.array.shape)
+        return self.points_mm(i, j, k)
+
+    @property
+    def voxel_mm3(self) -> np.ndarray:
+        normal = np.cross(self.steps_mm[:, 0], self.steps_mm[:, 1])
+        if len(self.positions_mm) < 2:
+            return np.full(len(self.positions_mm), np.nan)
+        return np.abs(np.gradient(self.positions_mm @ normal))
+
+
+def read(path: Path) -> Written:
+    """A mask or image: .npz as rt_utils.py here writes it, else anything that SimpleITK reads."""
+    if path.suffix == ".npz":
+        with np.load(path) as data:
+            return Written(path, str(data["name"]), data["array"], data["steps"], data["positions"])
+    import SimpleITK as sitk
+
+    image = sitk.ReadImage(str(path))
+    if image.GetDimension() != 3:
+        raise ValueError(f"{path.name} has {image.GetDimension()} dimensions, wanted 3")
+    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
+    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    positions = np.array(image.GetOrigin()) + np.arange(array.shape[2])[:, None] * steps[:, 2]
+    return Written(path, path.name.split(".nii")[0].split(".nrrd")[0], array, steps[:, :2], positions)
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+@dataclass(frozen=True)
+class MaskScore:
+    """dice: weighted by what voxels stand for. volume_error: relative. off_mm: between centres of mass."""
+
+    dice: float
+    volume_error: float
+    off_mm: float
+
+
+def score_mask(mask: Written, inside: Inside, reference_mm3: float) -> MaskScore:
+    """reference_mm3: the truth's volume on the voxels of the case's own grid."""
+    size = mask.voxel_mm3
+    drawn = mask.array != 0
+    points = mask.all_points_mm()
+    truth = inside(points)
+    drawn_mm3, both_mm3, truth_mm3 = ((what.sum(axis=(0, 1)) * size).sum() for what in (drawn, drawn & truth, truth))
+    total = drawn_mm3 + reference_mm3
+    dice = 2 * both_mm3 / total if total else 1.0
+    off = np.nan
+    if drawn_mm3 and truth_mm3:
+        centres = [(points[what] * size[np.nonzero(what)[2], None]).sum(axis=0) for what in (drawn, truth)]
+        off = float(np.linalg.norm(centres[0] / drawn_mm3 - centres[1] / truth_mm3))
+    return MaskScore(float(dice), float(drawn_mm3 / reference_mm3 - 1) if reference_mm3 else np.inf, off)
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """wrong: share of voxels whose HU are not those of their place. off_mm: at least so far off is the worst of 99 %.
+
+    covered: its volume over that of the series.
+    """
+
+    wrong: float
+    off_mm: float
+    covered: float
+
+
+def score_image(image: Written, slope_hu: np.ndarray, offset_hu: float, volume_mm3: float) -> ImageScore:
+    """The case's HU rise evenly in space, by slope_hu (3,) a mm, so a deviation in HU is a distance at least."""
+    points = image.all_points_mm()
+    off = np.abs(image.array - (points @ slope_hu + offset_hu)) / np.linalg.norm(slope_hu)
+    tolerance = 4 / np.linalg.norm(slope_hu)  # rounding to whole HU, twice, and interpolation
+    wrong = float((off > tolerance).mean())
+    covered = float(image.voxel_mm3.sum() * np.prod(image.array.shape[:2]) / volume_mm3)
+    return ImageScore(wrong, float(np.quantile(off, 0.99)), covered)
