@@ -38,6 +38,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "OperatorsName": (0x00081070, "PN"),
     "ManufacturerModelName": (0x00081090, "LO"),
     "ReferencedSeriesSequence": (0x00081115, "SQ"),
+    "StudiesContainingOtherReferencedInstancesSequence": (0x00081200, "SQ"),
     "SourceImageSequence": (0x00082112, "SQ"),
     "PatientName": (0x00100010, "PN"),
     "PatientID": (0x00100020, "LO"),
@@ -85,6 +86,8 @@ TABLE: dict[str, tuple[int, str]] = {
     "PerFrameFunctionalGroupsSequence": (0x52009230, "SQ"),
     "ExtendedOffsetTable": (0x7FE00001, "OV"),
     "ExtendedOffsetTableLengths": (0x7FE00002, "OV"),
+    "SegmentationType": (0x00620001, "CS"),
+    "SegmentSequence": (0x00620002, "SQ"),
 }
 SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"} | {
     b"SS", b"ST", b"TM", b"UI", b"UL", b"US"
