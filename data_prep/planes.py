@@ -26,7 +26,8 @@ class PlaneReport:
     their neighbours. blank_slices: slices with contours around no pixel centre.
     crossed_slices: slices whose contours must overlap or cross, since voxels and polygons differ by more than pixels
     explain. voxels: number of voxels in the mask. polygon_mm3, voxel_mm3: volume by the polygons themselves and by the
-    voxels, each slice as thick as Grid.thickness_mm says. drawn_slices: the slices k that got contours.
+    voxels, each slice as thick as Grid.thickness_mm says. drawn_slices: the slices k that got contours. sampled_slices:
+    slices whose shares of pixels (data_prep.coverage) are not exact.
     """
 
     planes_in: int = 0
@@ -41,6 +42,7 @@ class PlaneReport:
     voxels: int = 0
     voxel_mm3: float = 0.0
     drawn_slices: set[int] = field(default_factory=set)
+    sampled_slices: int = 0
 
     @property
     def skipped(self) -> int:
