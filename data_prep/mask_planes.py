@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from data_prep.gaps import position_tolerance_mm
 from data_prep.geometry import Array, Grid
-from data_prep.onto import ALIGNED, EXACT, OUTSIDE, Mask, MaskReport, note_cut, put_onto
+from data_prep.onto import ALIGNED, EXACT, OUTSIDE, Mask, MaskReport, blank_mask, measure, note_cut, put_onto
 from data_prep.planes import PARALLEL
-from data_prep.stack import position_tolerance_mm
 
 MOST_VOXELS = 2**31  # of one volume of planes: positions beyond any body would ask for more
 SAME_DIRECTION = 1e-4  # of a step: two roundings of one orientation and spacing
@@ -124,7 +124,7 @@ def _collide(targets: Sequence[_Target]) -> bool:
 def _put_exactly(
     planes: Sequence[Plane], targets: Sequence[_Target], step_mm: float | None, grid: Grid
 ) -> tuple[Mask, MaskReport]:
-    report, out, cut = MaskReport(), _empty(grid), 0
+    report, out, cut = MaskReport(), blank_mask(grid), 0
     seen: set[int] = set()
     for plane, target in zip(planes, targets, strict=True):
         report.planes_in += 1
@@ -142,7 +142,7 @@ def _put_exactly(
     if worst > EXACT:
         report.notes.append(f"its frames lie up to {worst:.3f} voxels off the image's: each voxel went to the nearest")
     note_cut(cut, report)
-    report.voxels = int(np.count_nonzero(out))
+    measure(out, grid, report)
     return out, report
 
 
@@ -200,7 +200,7 @@ def _volume(planes: Sequence[Plane], step_mm: float | None) -> tuple[Mask, Grid]
 
 def _put_nearest(planes: Sequence[Plane], step_mm: float | None, grid: Grid) -> tuple[Mask, MaskReport]:
     """Each plane on the nearest slice; where planes of several places meet there, they are united."""
-    report, out, cut = MaskReport(), _empty(grid), 0
+    report, out, cut = MaskReport(), blank_mask(grid), 0
     index_i, index_j = np.meshgrid(np.arange(out.shape[0]), np.arange(out.shape[1]), indexing="ij")
     for plane in planes:
         report.planes_in += 1
@@ -228,7 +228,7 @@ def _put_nearest(planes: Sequence[Plane], step_mm: float | None, grid: Grid) -> 
         report.moved += gap_mm > position_tolerance_mm(grid.spacing_mm[2])
     report.notes.append("its frames lie unevenly or beside the image's: each went to the nearest slice and voxels")
     note_cut(cut, report)
-    report.voxels = int(np.count_nonzero(out))
+    measure(out, grid, report)
     return out, report
 
 
@@ -238,8 +238,3 @@ def _ledger(report: MaskReport, count: int, inside: int) -> None:
         return
     report.rasterised += 1
     report.clipped += inside < count
-
-
-def _empty(grid: Grid) -> Mask:
-    columns, rows, slices = grid.shape_ijk
-    return np.zeros((slices, rows, columns), np.uint8).transpose(2, 1, 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data_prep.drawn import Drawn
 from data_prep.errors import SeriesError, UnreadableFileError
 from data_prep.geometry import Grid
-from data_prep.onto import Mask, MaskReport
+from data_prep.onto import Mask, MaskReport, blank_mask, measure
 
 MOST_ARRAYS = 256
 LARGEST_ITEM = 8  # bytes: no mask needs more for a voxel
@@ -132,14 +132,11 @@ def _fill(mask_ijk: Mask, notes: list[str], grid: Grid) -> tuple[Mask, MaskRepor
         raise SeriesError(f"the mask has {mask_ijk.shape} voxels, the image {tuple(grid.shape_ijk)}")
     first, last = grid.points_mm(np.array([[0, 0, 0], [0, 0, grid.shape_ijk[2] - 1]]))
     down = last[2] < first[2] - 1e-3  # our slices ascend along their normal, which may point to the feet
-    columns, rows, slices = grid.shape_ijk
-    out = np.empty((slices, rows, columns), np.uint8).transpose(2, 1, 0)
+    out, report = blank_mask(grid), MaskReport(notes=list(notes))
     out[...] = mask_ijk[:, :, ::-1] if down else mask_ijk
-    counts = np.count_nonzero(out, axis=(0, 1))
-    report = MaskReport(notes=list(notes), voxels=int(counts.sum()))
-    report.planes_in = report.rasterised = int((counts > 0).sum())
-    pixel_mm2 = np.linalg.norm(np.cross(grid.affine_lps[:3, 0], grid.affine_lps[:3, 1]))
-    report.polygon_mm3 = float(counts @ grid.thickness_mm * pixel_mm2)
+    measure(out, grid, report)
+    report.planes_in = report.rasterised = len(report.drawn_slices)
+    report.polygon_mm3 = report.voxel_mm3
     return out, report
 
 

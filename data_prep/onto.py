@@ -34,7 +34,7 @@ def put_onto(mask_ijk: NDArray, mask_grid: Grid, grid: Grid) -> tuple[Mask, Mask
     of the axes and whole voxels of offset, each voxel keeps its place and none is lost inside the image. Else each
     voxel of `grid` takes the value of the nearest one, and a note says so. Voxels beyond the image are counted.
     """
-    report, out = MaskReport(), _blank(grid)
+    report, out = MaskReport(), blank_mask(grid)
     box = _bounds(mask_ijk)
     if box is None:
         return out, report
@@ -54,13 +54,23 @@ def put_onto(mask_ijk: NDArray, mask_grid: Grid, grid: Grid) -> tuple[Mask, Mask
                 f"its grid lies up to {placing.deviation:.3f} voxels off the image's: each voxel went to the nearest"
             )
     _count(crop, inside, report)
-    report.voxels = int(np.count_nonzero(out))
+    measure(out, grid, report)
     return out, report
 
 
-def _blank(grid: Grid) -> Mask:
+def blank_mask(grid: Grid) -> Mask:
+    """Zeros, uint8 with axes i, j, k of `grid`."""
     columns, rows, slices = grid.shape_ijk
     return np.zeros((slices, rows, columns), np.uint8).transpose(2, 1, 0)  # one slice lies together in memory
+
+
+def measure(out: Mask, grid: Grid, report: MaskReport) -> None:
+    """Enter what a finished mask holds: voxels, their volume, the slices."""
+    counts = np.array([np.count_nonzero(out[:, :, k]) for k in range(out.shape[2])])
+    pixel_mm2 = np.linalg.norm(np.cross(grid.affine_lps[:3, 0], grid.affine_lps[:3, 1]))
+    report.voxels = int(counts.sum())
+    report.voxel_mm3 = float(counts @ grid.thickness_mm * pixel_mm2)
+    report.drawn_slices = set(np.flatnonzero(counts).tolist())
 
 
 def _bounds(mask_ijk: NDArray) -> tuple[list[int], list[int]] | None:

@@ -17,11 +17,14 @@ from data_prep.geometry import Array, Grid, slice_normal
 from data_prep.mask_planes import Plane, pack_plane, put_planes
 from data_prep.onto import Mask, MaskReport
 from data_prep.rtstruct import Reference, StructHeader
+from data_prep.segment_codes import coded_label, items
 from data_prep.segment_pixels import frames_of
 from data_prep.slices import text
 
 if TYPE_CHECKING:
     from data_prep.files import Header
+
+__all__ = ["SEG", "SEG_CLASSES", "SEG_TAGS", "SegHeader", "coded_label", "read_segments", "seg_header"]
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEG = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -40,27 +43,6 @@ SEG_TAGS = (
     "SegmentSequence",
 )
 SAME_PLACE_MM = 0.01  # two roundings of one position
-# SNOMED CT, and the SRT codes that older files carry for the same (PS3.16 annex D).
-CODED_LABELS = {
-    "3341006": "lung_right",
-    "T-28100": "lung_right",
-    "44029006": "lung_left",
-    "T-28500": "lung_left",
-    "39607008": "lungs",
-    "T-28000": "lungs",
-    "108369006": "gtv",  # neoplasm
-    "M-8FFFF": "gtv",
-    "86049000": "gtv",  # primary neoplasm
-    "M-80003": "gtv",
-    "80891009": "heart",
-    "T-32000": "heart",
-    "32849002": "esophagus",
-    "T-56000": "esophagus",
-    "2748008": "spinal_cord",
-    "T-A7010": "spinal_cord",
-}
-LUNG_CODES = ("39607008", "T-28000")
-SIDES = {"24028007": "lung_right", "G-A100": "lung_right", "7771000": "lung_left", "G-A101": "lung_left"}
 
 
 @dataclass(frozen=True)
@@ -71,9 +53,9 @@ class SegHeader(StructHeader):
 def seg_header(path: Path, header: "Header") -> SegHeader:
     """What the file refers to, out of its header read with SEG_TAGS; missing parts stay empty."""
     data = header.dataset
-    series = [text(one, "SeriesInstanceUID") for one in _items(data, "ReferencedSeriesSequence")]
-    for study in _items(data, "StudiesContainingOtherReferencedInstancesSequence"):
-        series += [text(one, "SeriesInstanceUID") for one in _items(study, "ReferencedSeriesSequence")]
+    series = [text(one, "SeriesInstanceUID") for one in items(data, "ReferencedSeriesSequence")]
+    for study in items(data, "StudiesContainingOtherReferencedInstancesSequence"):
+        series += [text(one, "SeriesInstanceUID") for one in items(study, "ReferencedSeriesSequence")]
     return SegHeader(
         path=path,
         sop_uid=text(data, "SOPInstanceUID"),
@@ -81,21 +63,6 @@ def seg_header(path: Path, header: "Header") -> SegHeader:
         patient_id=text(data, "PatientID"),
         references=(Reference(text(data, "FrameOfReferenceUID"), tuple(dict.fromkeys(filter(None, series)))),),
     )
-
-
-def coded_label(item: Any) -> str | None:
-    """What an item of SegmentSequence is by its code (SegmentedPropertyTypeCodeSequence), for names that say nothing.
-
-    Returns one of lung_right, lung_left, lungs, gtv, heart, esophagus, spinal_cord, or None. Raises nothing.
-    """
-    for kind in _items(item, "SegmentedPropertyTypeCodeSequence")[:1]:
-        code = text(kind, "CodeValue")
-        if code in LUNG_CODES:  # which lung, a modifier may say
-            for modifier in _items(kind, "SegmentedPropertyTypeModifierCodeSequence"):
-                if side := SIDES.get(text(modifier, "CodeValue")):
-                    return side
-        return CODED_LABELS.get(code)
-    return None
 
 
 @dataclass(eq=False)
@@ -133,15 +100,15 @@ def _read(path: Path) -> list[Drawn]:
     sop_class = text(data, "SOPClassUID")
     if sop_class not in SEG_CLASSES:
         raise SeriesError(f"{path.name} is no DICOM SEG: SOPClassUID (0008,0016) is {sop_class or 'missing'}")
-    items = _items(data, "SegmentSequence")
-    if not items:
+    described = items(data, "SegmentSequence")
+    if not described:
         raise SeriesError(f"{path.name} names no segment: SegmentSequence (0062,0002) is missing or empty")
-    numbers = [_whole(item, "SegmentNumber") for item in items]
+    numbers = [_whole(item, "SegmentNumber") for item in described]
     uses = Counter(numbers)
     segments = {}
     refused = []
     label_map = sop_class == LABEL_MAP_SEG or text(data, "SegmentationType").upper() == "LABELMAP"
-    for item, number in zip(items, numbers, strict=True):
+    for item, number in zip(described, numbers, strict=True):
         if label_map and number == 0:
             continue  # the background
         name = text(item, "SegmentLabel")
@@ -161,8 +128,8 @@ def _read(path: Path) -> list[Drawn]:
 
 def _collect(path: Path, data: Any, segments: dict[int, _Segment], uses: Counter[int | None]) -> list[Array]:
     """Sort all frames' voxels to their segments; return (origin, normal) of every frame that has a place."""
-    groups = _items(data, "PerFrameFunctionalGroupsSequence")
-    shared = (_items(data, "SharedFunctionalGroupsSequence") or [None])[0]
+    groups = items(data, "PerFrameFunctionalGroupsSequence")
+    shared = (items(data, "SharedFunctionalGroupsSequence") or [None])[0]
     positions = []
     for n, frame in enumerate(frames_of(path, data, len(groups))):
         place = _place(groups[n], shared)
@@ -230,8 +197,8 @@ def _place(group: Any, shared: Any) -> Place | str:
 
 def _step_mm(data: Any, positions: list[Array]) -> tuple[float | None, bool]:
     """Distance of neighbouring planes, and whether the file states it; else the least between any two frames."""
-    shared = (_items(data, "SharedFunctionalGroupsSequence") or [None])[0]
-    first = (_items(data, "PerFrameFunctionalGroupsSequence") or [None])[0]
+    shared = (items(data, "SharedFunctionalGroupsSequence") or [None])[0]
+    first = (items(data, "PerFrameFunctionalGroupsSequence") or [None])[0]
     stated = _decimals(_macro(first, shared, "PixelMeasuresSequence"), "SpacingBetweenSlices", 1)
     if stated is not None and stated[0] > 0:
         return float(stated[0]), True
@@ -271,8 +238,8 @@ def _refused(name: str, number: int | None, problem: str, frame_uid: str = "") -
 def _macro(group: Any, shared: Any, keyword: str) -> Any:
     """A functional group macro's item: the frame's own, else the shared one (PS3.3 C.7.6.16)."""
     for source in (group, shared):
-        if source is not None and (items := _items(source, keyword)):
-            return items[0]
+        if source is not None and (found := items(source, keyword)):
+            return found[0]
     return None
 
 
@@ -287,10 +254,3 @@ def _decimals(data: Any, keyword: str, count: int) -> Array | None:
 def _whole(data: Any, keyword: str) -> int | None:
     value = text(data, keyword)
     return int(value) if value.isdecimal() else None
-
-
-def _items(data: Any, keyword: str) -> list[Any]:
-    try:
-        return list(data.get(keyword) or [])
-    except (ValueError, TypeError, LookupError, AttributeError, OSError, NotImplementedError):
-        return []
