@@ -115,7 +115,7 @@ def _affine_lps(image: Any) -> Array:
     header = image.header
     if not hasattr(header, "get_sform"):
         raise MaskError(f"it is {type(image).__name__}, wanted NIfTI")
-    sform, qform = (np.asarray(form, float) if int(code) > 0 else None for form, code in _forms(image))
+    sform, qform = _forms(image)
     affine = qform if sform is None else sform
     if affine is None:
         raise MaskError("it has neither sform nor qform, so it does not say where its voxels lie")
@@ -134,11 +134,16 @@ def _affine_lps(image: Any) -> Array:
     return LPS_TO_RAS @ affine
 
 
-def _forms(image: Any) -> list[tuple[Any, int]]:
-    return [
-        (image.header.get_sform(), image.header["sform_code"]),
-        (image.header.get_qform(), image.header["qform_code"]) if int(image.header["qform_code"]) > 0 else (None, 0),
-    ]
+def _forms(image: Any) -> tuple[Array | None, Array | None]:
+    """sform and qform, None where its code says that there is none. Raises MaskError."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        forms = image.header.get_sform(coded=True), image.header.get_qform(coded=True)
+    except (HeaderDataError, ValueError) as error:
+        raise MaskError("its qform makes no sense") from error
+    sform, qform = (None if form is None else np.asarray(form, float) for form, _ in forms)
+    return sform, qform
 
 
 def _labels_in(values: NDArray[np.generic]) -> list[int]:

@@ -19,8 +19,9 @@ INSET = 0.25  # of a voxel: as far from the voxels' centres as from their edges
 class Ring:
     """One closed contour. points_ij: (n, 2) continuous column i, row j, corners only, the first one not repeated.
 
-    It begins at the leftmost of its topmost corners and runs to larger i first, holes too. hole: the voxels just
-    inside it do not belong to the mask.
+    It begins at the leftmost of its topmost corners. hole: the voxels just inside it do not belong to the mask; it
+    runs the other way round than outer contours, which go to larger i first: areas add up with their signs, and
+    those who count windings instead of crossings fill the same.
     """
 
     points_ij: Array
@@ -48,7 +49,8 @@ def outlines(mask_ji: NDArray, style: Style = "edge") -> list[Ring]:
     for loop in loops:
         hole = not corners.inside_after[loop[0]]
         points = corners.points_ij[loop]
-        rings.append(Ring((_inset(points, hole) if style == "centre" else points) + offset, hole))
+        points = (_inset(points, hole) if style == "centre" else points) + offset
+        rings.append(Ring(np.concatenate([points[:1], points[:0:-1]]) if hole else points, hole))
     return rings
 
 

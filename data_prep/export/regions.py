@@ -22,8 +22,9 @@ class MaskError(PrepError):
 class Region:
     """One region to export.
 
-    mask_ijk: anything but 0 is inside. grid: of its axes; any that has the series' voxels will do. name: as it should be called. label: one of ours (lung_left, gtv, ...), which brings code, colour and TG-263 name;
-    None: found by `name`.
+    mask_ijk: anything but 0 is inside. grid: where it lies; any that has the series' voxels, axes in any order, will
+    do. name: as it should be called. label: one of ours (lung_left, gtv, ...), which brings code, colour and TG-263
+    name; None: found by `name`.
     """
 
     name: str

@@ -184,6 +184,8 @@ def _settle(data: Any, series: ReferenceSeries, origin: Origin) -> None:
     """Times and UIDs that highdicom takes from the clock and from chance."""
     origin.sign(data)
     data.ContentDate, data.ContentTime = origin.date, origin.time
+    for equipment in data.get("ContributingEquipmentSequence") or []:  # highdicom names itself
+        equipment.ContributionDateTime = origin.date + origin.time
     made = data.DimensionOrganizationSequence[0].DimensionOrganizationUID
     for organisation in data.DimensionOrganizationSequence:
         organisation.DimensionOrganizationUID = origin.uid("dimensions")
@@ -202,9 +204,11 @@ def _compare(path: Path, placed: Sequence[Placed], series: ReferenceSeries) -> N
         pixels = np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")
         _, rows, columns = placed[0].shape
         found = [np.zeros(one.shape, np.bool_) for one in placed]
+        shared = seg.SharedFunctionalGroupsSequence[0]
         frames = seg.PerFrameFunctionalGroupsSequence
         for n, frame in enumerate(frames):
-            number = int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            group = frame if "SegmentIdentificationSequence" in frame else shared  # where there is but one segment
+            number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
             position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
             k = _slice_at(position, series)
             plane = pixels[n * rows * columns : (n + 1) * rows * columns].reshape(rows, columns)
