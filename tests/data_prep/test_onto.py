@@ -8,7 +8,7 @@ from dicom_factory import rotation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.geometry import Grid
+from data_prep.geometry import Grid, UnevenGrid
 from data_prep.onto import put_onto
 
 
@@ -46,6 +46,8 @@ def test_every_voxel_keeps_its_place_in_any_order_and_direction_of_the_axes(orde
     assert np.array_equal(out, truth)
     assert report.voxels == truth.sum() and not report.notes
     assert report.polygon_mm3 == pytest.approx(truth.sum() * grid.voxel_volume_mm3)
+    assert report.voxel_mm3 == pytest.approx(report.polygon_mm3)
+    assert report.drawn_slices == set(np.flatnonzero(truth.any(axis=(0, 1))))
 
 
 @settings(max_examples=40, deadline=None)
@@ -119,3 +121,33 @@ def test_an_empty_mask_stays_empty():
     grid = grid_of((4, 3, 2))
     out, report = put_onto(np.zeros((4, 3, 2)), grid, grid)
     assert not out.any() and report.planes_in == report.voxels == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_slices_that_lie_unevenly_take_the_nearest_voxels(order):
+    along = np.array([0, 3, 6, 12, 18, 21.0])
+    affine = np.eye(4)
+    affine[:3, :3] = rotation(10, -30, 50) * (1.5, 2, 3)
+    affine[:3, 3] = -30, 20, 100
+    grid = UnevenGrid((6, 5, 6), affine, along_mm=along)
+    own = Grid((6, 5, 8), affine)  # every 3 mm
+    mask = np.random.default_rng(2).integers(0, 2, own.shape_ijk)
+    turned = np.eye(4)
+    turned[:3] = np.column_stack([affine[:3, :3][:, order], affine[:3, 3]])
+    out, report = put_onto(mask.transpose(order), Grid(tuple(own.shape_ijk[n] for n in order), turned), grid)
+    assert np.array_equal(out, mask[:, :, (along / 3).astype(int)])
+    assert report.voxel_mm3 == pytest.approx(out.sum(axis=(0, 1)) @ grid.thickness_mm * 3)
+
+
+def test_a_large_mask_takes_little_more_than_itself():
+    import tracemalloc
+
+    grid = grid_of((300, 200, 100), rotation(5, 0, 0))
+    mask = np.zeros(grid.shape_ijk, np.uint8)
+    mask[20:280, 20:180, 5:95] = 1
+    for axes in (None, rotation(5.5, 1, 0)):
+        tracemalloc.start()
+        put_onto(mask, grid_of((300, 200, 100), axes) if axes is not None else grid, grid)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 5 * mask.nbytes

@@ -9,7 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from data_prep.errors import PrepError, SeriesError, UnreadableFileError
 from data_prep.files import read_header
-from data_prep.geometry import Grid
+from data_prep.geometry import Grid, UnevenGrid
 from data_prep.pairing import pair
 from data_prep.segments import SEG_TAGS, coded_label, read_segments, seg_header
 from data_prep.series import read_series
@@ -174,6 +174,42 @@ def test_frames_that_lie_unevenly_go_to_the_nearest_slice(tmp_path):
     out, report = one.fill(grid_of(ct))
     assert np.array_equal(out, mask[0])
     assert report.moved == 4 and "nearest slice" in report.notes[0]
+
+
+@pytest.mark.parametrize("spacing", [None, 3.0])
+def test_frames_on_an_images_uneven_slices_keep_their_voxels(tmp_path, spacing):
+    along = np.array([0, 3, 6, 12, 18, 21, 24.0])
+    ct = Ct(shape=(8, 6, 7), axes=OBLIQUE, spacing_mm=(1.5, 2, 3))
+    mask = np.random.default_rng(0).integers(0, 2, (1, *ct.shape)).astype(bool)
+
+    def uneven(data):
+        measures = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        del measures.SpacingBetweenSlices
+        if spacing:
+            measures.SpacingBetweenSlices = spacing
+        for group in data.PerFrameFunctionalGroupsSequence:
+            position = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
+            k = round(float(np.linalg.norm(position - ct.points_mm([0, 0, 0]))) / 3)
+            group.PlanePositionSequence[0].ImagePositionPatient = list(
+                np.round(ct.points_mm([0, 0, 0]) + OBLIQUE[:, 2] * along[k], 8)
+            )
+
+    (one,) = read_segments(write_seg(tmp_path / "seg", ct, mask, edit=uneven))
+    grid = UnevenGrid(ct.shape, ct.affine_lps, along_mm=along)
+    out, report = one.fill(grid)
+    assert np.array_equal(out, mask[0])
+    assert report.notes == [] and report.moved == 0
+    assert report.polygon_mm3 == pytest.approx(report.voxel_mm3)
+
+
+def test_codes_that_segs_are_written_with_are_known():
+    from data_prep.export.structures import structures
+
+    ambiguous = {"gtv_nodes", "ctv", "itv", "ptv"}  # share a code with another one
+    for label, one in structures().items():
+        item, kind = Dataset(), Dataset()
+        kind.CodeValue, item.SegmentedPropertyTypeCodeSequence = one.type_code[0], [kind]
+        assert (coded_label(item) == label) != (label in ambiguous)
 
 
 def test_what_lies_beyond_the_image_is_counted(tmp_path):
