@@ -18,11 +18,8 @@ from data_prep.work import Job, Limits, Outcome, in_processes, in_turn
 
 SCHEMA_VERSION = "1.0"
 MOST_JOBS = 4  # by default: each holds an image and a mask
-PAGE_BYTES = 45e6  # what a page should stay under ...
-CASE_BYTES, LEVEL_BYTES = (
-    75e3,
-    11e3,
-)  # ... where a case takes about as much without slices to walk through, and each of those
+PAGE_BYTES = 45e6  # what a page should stay under
+CASE_BYTES, LEVEL_BYTES = 75e3, 13e3  # what a case takes of it, and each of its slices to walk through
 MOST_LEVELS = 9
 
 
