@@ -1,0 +1,139 @@
+"""A second reading of DICOM, plain and slow and written apart from data_prep: what mutated files say now."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from fuzz.seeds import Tree
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage, RTStructureSetStorage
+
+CLOSE_MM = 0.06  # 1 % of the seeds' slice step is allowed by the converter's rule; the rest is rounding
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """affine: (4, 3), index i, j, 1 -> mm in LPS. hu: [i, j]."""
+
+    affine: np.ndarray
+    hu: np.ndarray
+
+
+@dataclass(eq=False)
+class Roi:
+    name: str
+    number: int
+    contours_mm: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class Meaning:
+    """What the files say: their slices and ROIs. unreadable: files that were meant to say something and don't."""
+
+    slices: list[Slice] = field(default_factory=list)
+    rois: list[Roi] = field(default_factory=list)
+    frames: set[str] = field(default_factory=set)
+    unreadable: int = 0
+
+
+def meaning(files: Iterable[bytes]) -> Meaning:
+    found = Meaning()
+    for content in files:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                data = dcmread(io.BytesIO(content), force=True)
+                if data.SOPClassUID == CTImageStorage:
+                    found.slices.append(_slice(data))
+                elif data.SOPClassUID == RTStructureSetStorage:
+                    found.rois += _rois(data)
+        except Exception:  # noqa: BLE001  # whatever damage leads to: then it says nothing that could be compared with
+            found.unreadable += 1
+    return found
+
+
+def contents(files: Tree) -> list[bytes]:
+    return [content for content in files.values() if isinstance(content, bytes)]
+
+
+def _slice(data: Dataset) -> Slice:
+    orientation = [float(one) for one in data.ImageOrientationPatient]
+    between_rows, between_columns = (float(one) for one in data.PixelSpacing)
+    affine = np.zeros((4, 3))
+    affine[:3, 0] = np.multiply(orientation[:3], between_columns)
+    affine[:3, 1] = np.multiply(orientation[3:], between_rows)
+    affine[:3, 2] = [float(one) for one in data.ImagePositionPatient]
+    affine[3, 2] = 1
+    stored = _stored(data).astype(np.int64)
+    hu = stored * float(data.RescaleSlope) + float(data.RescaleIntercept)
+    padding = data.get("PixelPaddingValue")
+    if isinstance(padding, int) and float(data.RescaleSlope) * padding + float(data.RescaleIntercept) <= -1000:
+        hu[stored == padding] = -1024
+    if not np.isfinite(affine).all():
+        raise ValueError("no finite place")
+    return Slice(affine, hu.T)
+
+
+def _stored(data: Dataset) -> np.ndarray:
+    """[j, i] stored values, sign and unused bits dealt with."""
+    if data.file_meta.TransferSyntaxUID.is_compressed and not data.file_meta.TransferSyntaxUID.is_deflated:
+        values = data.pixel_array
+    else:
+        dtype = np.dtype(f"{'<' if data.original_encoding[1] else '>'}{'i' if data.PixelRepresentation else 'u'}"
+                         f"{data.BitsAllocated // 8}")  # fmt: skip
+        count = data.Rows * data.Columns
+        values = np.frombuffer(data.PixelData[: count * dtype.itemsize], dtype)
+        values = values.reshape(data.Rows, data.Columns)
+    values = values.astype(np.int64)
+    if data.BitsStored < data.BitsAllocated:
+        high = data.get("HighBit", data.BitsStored - 1)
+        values = (values >> (high + 1 - data.BitsStored)) & (2**data.BitsStored - 1)
+        if data.PixelRepresentation:
+            values = np.where(values >= 2 ** (data.BitsStored - 1), values - 2**data.BitsStored, values)
+    return values
+
+
+def _rois(data: Dataset) -> list[Roi]:
+    rois = {int(item.ROINumber): Roi(str(item.get("ROIName", "")), int(item.ROINumber))
+            for item in data.StructureSetROISequence}  # fmt: skip
+    for item in data.ROIContourSequence:
+        for contour in item.get("ContourSequence") or []:
+            points = np.array([float(one) for one in contour.ContourData]).reshape(-1, 3)
+            closed = contour.ContourGeometricType == "CLOSED_PLANAR"
+            if closed and len(points) > 2 and int(item.ReferencedROINumber) in rois:
+                rois[int(item.ReferencedROINumber)].contours_mm.append(points)
+    return list(rois.values())
+
+
+def fits(one: Slice, affine_lps: np.ndarray, k: int, hu: np.ndarray) -> bool:
+    """Whether slice k of a volume, `hu` [i, j], is `one`: the same values at the same places."""
+    if one.hu.shape != hu.shape:
+        return False
+    corners = np.array([(i, j, 1) for i in (0, hu.shape[0] - 1) for j in (0, hu.shape[1] - 1)], float).T
+    there = affine_lps @ np.vstack([corners[:2], np.full((1, 4), float(k)), np.ones((1, 4))])
+    off_mm = np.linalg.norm((one.affine @ corners - there)[:3], axis=0).max()
+    return bool(off_mm < CLOSE_MM and np.allclose(one.hu, hu, rtol=1e-6, atol=1e-3))
+
+
+def fill(contours_mm: Iterable[np.ndarray], affine_lps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask of closed contours on the nearest slices: even-odd at pixel centres, one pixel at a time in spirit."""
+    mask = np.zeros(shape, bool)
+    i, j = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
+    back = np.linalg.inv(affine_lps)
+    for points in contours_mm:
+        if not np.abs(points).max() < 1e12:
+            continue  # not finite, or as good as that
+        index = np.round((np.c_[points, np.ones(len(points))] @ back.T)[:, :3], 9)
+        k = int(np.floor(index[:, 2].mean() + 0.5))
+        if not 0 <= k < shape[2] or np.ptp(index[:, 2]) > 0.1:
+            continue
+        for (x0, y0, _), (x1, y1, _) in zip(index, np.roll(index, -1, axis=0), strict=True):
+            if y0 == y1:
+                continue
+            crossing = x0 + (j - y0) * (x1 - x0) / (y1 - y0)
+            mask[:, :, k] ^= ((y0 <= j) != (y1 <= j)) & (crossing <= i + 1e-9)
+    return mask
