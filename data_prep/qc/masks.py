@@ -77,6 +77,7 @@ def measure(
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     crop = mask_ijk[box] != 0
     values = image_ijk[box][crop]
+    known = values[np.isfinite(values)]
     counts = [crop.sum(axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
     centre = np.array([np.average(np.arange(len(count)), weights=count) for count in counts]) + low
     empty = np.flatnonzero(counts[2] == 0)
@@ -89,7 +90,7 @@ def measure(
         "centre_mm": _side(grid.points_mm(centre)),
         "low_mm": _side(corners.min(axis=0)),
         "high_mm": _side(corners.max(axis=0)),
-        "median_hu": float(np.median(values)),
+        "median_hu": float(np.median(known)) if len(known) else None,
         "soft_share": float(np.count_nonzero(values > limits.lung_median_hu) / values.size),
         "body_share": body.share_of(crop, low) if body.found else 1.0,
         "edges": _edges(crop, low, high, grid),

@@ -170,7 +170,7 @@ def _legend(rois: Sequence[Entry], colours: Sequence[str]) -> str:
             cell(f"{roi['volume_ml']:.1f}" if there else roi["status"]),
             cell(None if roi["polygon_ml"] is None else f"{roi['polygon_ml']:.1f}"),
             cell(roi["slices"] if there else None),
-            cell(f"{roi['median_hu']:.0f}" if there else None),
+            cell(None if roi["median_hu"] is None else f"{roi['median_hu']:.0f}"),
             cell(f"{roi['body_share'] * 100:.0f} %" if there else None),
             cell(_contours(roi["planes"]) if roi["planes"] else None),
         ]

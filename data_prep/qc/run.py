@@ -83,9 +83,19 @@ def _examine_all(folder: Path, cases: list[dict[str, Any]], jobs: int | None, pr
     levels = int(min(max(room, 0), MOST_LEVELS))
     work = [Job(str(n), examine, (folder, case, levels)) for n, case in enumerate(cases)]
     at_once = jobs if jobs is not None else min(MOST_JOBS, _cores())
-    one_by_one = min(at_once, len(work)) <= 1
-    outcomes = in_turn(work) if one_by_one else in_processes(work, at_once, Limits())
+    if min(at_once, len(work)) <= 1:
+        outcomes = in_turn(work)
+    else:
+        _import_once()
+        outcomes = in_processes(work, at_once, Limits())
     yield from progress(_Counted(outcomes, len(work)), "looking")
+
+
+def _import_once() -> None:
+    """What each process needs, before they part from this one: half a second a case where processes are forked."""
+    import nibabel  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import scipy.ndimage  # noqa: F401
 
 
 @dataclass(frozen=True)

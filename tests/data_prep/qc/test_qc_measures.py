@@ -219,3 +219,14 @@ def test_damaged_volumes_are_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=r"image\.nii\.gz"):
             read_volume(path, hu.shape)
+
+
+def test_voxels_that_are_no_numbers_are_counted_and_left_out():
+    hu, left = chest()
+    holes = hu.astype(np.float32)
+    holes[57, 28, 12] = np.nan
+    grid = grid_of(hu.shape)
+    found, _ = measure(left.astype(np.uint8), holes, grid, find_body(holes, grid))
+    assert hu_facts(holes).not_finite == 1
+    assert found["median_hu"] == np.median(np.delete(hu[left], np.flatnonzero(np.isnan(holes[left]))))
+    assert found["voxels"] == np.count_nonzero(left)
