@@ -283,6 +283,50 @@ def test_damaged_files_are_refused_or_read(tmp_path, end):
     assert refused >= 20
 
 
+@pytest.mark.parametrize("end", ["nii.gz", "nrrd", "nhdr", "mha", "mhd"])
+def test_packed_voxels_that_do_not_match_their_checksum_are_refused(tmp_path, end):
+    """The readers of NIfTI and MetaImage would give other voxels without a word."""
+    import SimpleITK
+
+    stored = np.random.default_rng(0).integers(-1000, -900, (20, 15, 10)).astype(np.int16)
+    path = write(tmp_path / f"a.{end}", stored, affine_of())
+    if end != "nii.gz":
+        image = SimpleITK.ReadImage(str(path))
+        for one in tmp_path.iterdir():
+            one.unlink()
+        SimpleITK.WriteImage(image, str(path), useCompression=True)
+    data = max(tmp_path.iterdir(), key=lambda one: one.stat().st_size)
+    content, random = data.read_bytes(), np.random.default_rng(1)
+    assert np.array_equal(read_image(path)[0], stored)
+    for at in random.integers(len(content) // 2, len(content), 30):
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << random.integers(8)
+        data.write_bytes(damaged)
+        with pytest.raises(UnreadableFileError):
+            read_image(path)
+    for longer in (b"more", content[-100:]):
+        data.write_bytes(content + longer)
+        with pytest.raises(UnreadableFileError):
+            read_image(path)
+    data.write_bytes(content + bytes(1000))
+    assert np.array_equal(read_image(path)[0], stored)
+
+
+def test_what_unpacks_to_far_more_than_it_declares_is_refused(tmp_path):
+    content = write(tmp_path / "a.nii", hu_of(), affine_of()).read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content + bytes(50_000_000)))
+    with pytest.raises(UnreadableFileError, match="more than"):
+        read_image(tmp_path / "b.nii.gz")
+
+
+def test_gzip_in_several_parts_is_read(tmp_path):
+    content = write(tmp_path / "a.nii", hu_of(), affine_of()).read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(
+        b"".join(gzip.compress(content[n : n + 99]) for n in range(0, len(content), 99))
+    )
+    assert_right(*read_image(tmp_path / "b.nii.gz"), hu_of(), affine_of())
+
+
 def test_a_slicer_segmentation_names_its_segments(tmp_path):
     import SimpleITK
 
