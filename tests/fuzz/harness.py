@@ -26,7 +26,7 @@ TIME_S, GRACE_S = 10, 15
 MOST_KIB = 2**20
 ATTEMPTS = 20
 CEILING = 4 * 2**30  # keeps a bomb from taking the machine along
-WRITING = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+WRITING = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ def mutate(task: Task, bases: Sequence[Seed]) -> tuple[Seed, Tree]:
     """The task's input. What pydicom refuses to write is drawn again."""
     for attempt in range(ATTEMPTS):
         source = random.Random(f"{task.seed} {task.number} {task.mutator} {attempt}")
-        base = source.choice(bases)
+        mutator = load_all()[task.mutator]
+        base = source.choice([base for base in bases if base.plain or not mutator.plain])
         try:
-            return base, load_all()[task.mutator].apply(source, base)
+            return base, mutator.apply(source, base)
         except Exception:  # pydicom's writer raises whatever it likes
             if attempt == ATTEMPTS - 1:
                 raise
@@ -109,7 +110,9 @@ class Bench:
             return
         if isinstance(path, int) or path is None:
             return
-        full = os.path.normpath(os.path.join(os.getcwd(), os.fsdecode(path)))  # noqa: PTH109, PTH118
+        folder = arguments[-1] if event in WRITING else None  # the descriptor that `path` is relative to, if any
+        base = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else "."
+        full = os.path.normpath(os.path.join(os.path.realpath(base), os.fsdecode(path)))  # noqa: PTH118
         if not full.startswith(self.allowed):
             os.write(self.handle, f"{event} {full}\n".encode("utf-8", "replace"))
 

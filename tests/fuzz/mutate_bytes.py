@@ -18,11 +18,11 @@ def changed(seed: Seed, path: str, content: bytes) -> Tree:
 
 def pick(random: Random, seed: Seed) -> tuple[str, bytearray]:
     """Some file, RTSTRUCTs as often as slices."""
-    path = random.choice(random.choice([seed.slices, seed.structs]))
+    path = random.choice(random.choice([seed.slices, seed.structs or seed.slices]))
     return path, bytearray(seed.files[path])  # type: ignore[arg-type]
 
 
-@mutator()
+@mutator(plain=False)
 def flip_bits(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     for _ in range(random.choice([1, 1, 2, 8, 64])):
@@ -30,7 +30,7 @@ def flip_bits(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def flip_bits_of_the_header(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     for _ in range(random.choice([1, 2, 4])):
@@ -38,7 +38,7 @@ def flip_bits_of_the_header(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def overwrite(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     start, count = random.randrange(len(content)), random.choice([1, 4, 16, 200])
@@ -47,13 +47,13 @@ def overwrite(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator(said=True)
+@mutator(said=True, plain=False)
 def truncate(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     return changed(seed, path, bytes(content[: random.randrange(1, len(content) - 1)]))
 
 
-@mutator()
+@mutator(plain=False)
 def insert(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     at = random.randrange(len(content))
@@ -61,7 +61,7 @@ def insert(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def cut_out(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     at = random.randrange(len(content) - 600)
@@ -69,7 +69,7 @@ def cut_out(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def append(random: Random, seed: Seed) -> Tree:
     path, content = pick(random, seed)
     return changed(seed, path, bytes(content) + random.choice([bytes(700), bytes(content), random.randbytes(333)]))
@@ -100,7 +100,7 @@ def _some_element(random: Random, seed: Seed) -> tuple[str, bytearray, tuple[int
     return path, content, random.choice(places) if places else None
 
 
-@mutator()
+@mutator(plain=False)
 def lie_about_a_length(random: Random, seed: Seed) -> Tree:
     path, content, place = _some_element(random, seed)
     if place is None:
@@ -112,7 +112,7 @@ def lie_about_a_length(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def wrong_vr(random: Random, seed: Seed) -> Tree:
     path, content, place = _some_element(random, seed)
     if place is None or place[2] is None:
@@ -123,7 +123,7 @@ def wrong_vr(random: Random, seed: Seed) -> Tree:
     return changed(seed, path, bytes(content))
 
 
-@mutator()
+@mutator(plain=False)
 def random_value(random: Random, seed: Seed) -> Tree:
     path, content, place = _some_element(random, seed)
     if place is None:

@@ -1,12 +1,10 @@
 """Folders that hold more than DICOM: loops of links, pipes, bombs, names that lead elsewhere."""
 
 import gzip
-import io
-import zipfile
 import zlib
 
 from fuzz.mutators import Random, mutator
-from fuzz.seeds import Link, Seed, Tree
+from fuzz.seeds import Link, Seed, Tree, zipped
 
 
 @mutator()
@@ -59,15 +57,6 @@ def names_of_files(random: Random, seed: Seed) -> Tree:
             for n, (path, content) in enumerate(sorted(seed.files.items()))}  # fmt: skip
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
-
-
-BOMB = zlib.compress(bytes(40_000_000), 9)
 _LAYER = zipped({f"{n}": bytes(25_000_000) for n in range(4)})
 NESTED_BOMB = zipped({f"{n}.zip": _LAYER for n in range(8)})
 
@@ -80,8 +69,7 @@ def zip_bomb(random: Random, seed: Seed) -> Tree:
 @mutator()
 def lying_zip(random: Random, seed: Seed) -> Tree:
     """An archive with flipped bits, cut short, or whose directory lies about sizes."""
-    files = {path: content for path, content in seed.files.items() if isinstance(content, bytes)}
-    content = bytearray(zipped(files))
+    content = bytearray(zipped(seed.files))
     for _ in range(random.choice([0, 1, 4, 40])):
         content[random.randrange(len(content))] ^= 1 << random.randrange(8)
     if random.random() < 0.3:

@@ -12,21 +12,25 @@ Apply = Callable[[Random, Seed], Tree]
 
 @dataclass(frozen=True)
 class Mutator:
-    """said: what comes out must differ from what the valid seed gave by a word at least, or be refused."""
+    """said: what comes out must differ from what the valid seed gave by a word at least, or be refused.
+
+    plain: it works on plain seeds only (seeds.Seed).
+    """
 
     name: str
     apply: Apply
-    said: bool = False
+    said: bool
+    plain: bool
 
 
 MUTATORS: dict[str, Mutator] = {}
 
 
-def mutator(said: bool = False) -> Callable[[Apply], Apply]:
+def mutator(said: bool = False, plain: bool = True) -> Callable[[Apply], Apply]:
     """Register a function under its own name."""
 
     def register(apply: Apply) -> Apply:
-        MUTATORS[apply.__name__] = Mutator(apply.__name__, apply, said)
+        MUTATORS[apply.__name__] = Mutator(apply.__name__, apply, said, plain)
         return apply
 
     return register

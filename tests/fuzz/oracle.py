@@ -11,7 +11,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from fuzz.reference import Meaning, contents, fill, fits, meaning
+from fuzz.reference import Meaning, contents, fits, mask_of, meaning
 from fuzz.seeds import Seed, Tree
 
 VERDICTS = {
@@ -149,7 +149,7 @@ class _Comparison:
         for source in (self.true, self.now):
             known = [one for one in source.rois if one.name == roi["name"]]
             known = known or [one for one in source.rois if one.number == roi["number"]]
-            if any(np.array_equal(fill(one.contours_mm, affine_lps, mask.shape), mask) for one in known):
+            if any(np.array_equal(mask_of(one, affine_lps, mask.shape), mask) for one in known):
                 self.restated |= source is self.now
                 return
         self._note(spoken, f"the mask of ROI {roi['number']} is not what was drawn")

@@ -3,14 +3,16 @@
 import io
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from fuzz.seeds import Tree
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage, RTStructureSetStorage
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, RTStructureSetStorage, SegmentationStorage
 
+MOST_BYTES = 2**24
 CLOSE_MM = 0.06  # 1 % of the seeds' slice step is allowed by the converter's rule; the rest is rounding
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
@@ -25,9 +27,12 @@ class Slice:
 
 @dataclass(eq=False)
 class Roi:
+    """contours_mm: of an RTSTRUCT. planes: of a SEG, pixels (0 or 1) in place of HU."""
+
     name: str
     number: int
     contours_mm: list[np.ndarray] = field(default_factory=list)
+    planes: list[Slice] = field(default_factory=list)
 
 
 @dataclass
@@ -49,6 +54,10 @@ def meaning(files: Iterable[bytes]) -> Meaning:
                 data = dcmread(io.BytesIO(content), force=True)
                 if data.SOPClassUID == CTImageStorage:
                     found.slices.append(_slice(data))
+                elif data.SOPClassUID == EnhancedCTImageStorage:
+                    found.slices += _frames(data)
+                elif data.SOPClassUID == SegmentationStorage:
+                    found.rois += _segments(data)
                 elif data.SOPClassUID == RTStructureSetStorage:
                     found.rois += _rois(data)
         except Exception:  # noqa: BLE001  # whatever damage leads to: then it says nothing that could be compared with
@@ -57,10 +66,67 @@ def meaning(files: Iterable[bytes]) -> Meaning:
 
 
 def contents(files: Tree) -> list[bytes]:
-    return [content for content in files.values() if isinstance(content, bytes)]
+    """All files, those in archives too."""
+    found = []
+    for content in files.values():
+        if isinstance(content, bytes):
+            found += _unzipped(content) if content.startswith(b"PK") else [content]
+    return found
+
+
+def _unzipped(content: bytes) -> list[bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            small = [info for info in archive.infolist() if info.file_size < MOST_BYTES]
+            return [archive.read(info) for info in small]
+    except Exception:  # noqa: BLE001  # as above
+        return [content]
+
+
+def _frames(data: Dataset) -> list[Slice]:
+    """The frames of an enhanced CT, as single slices."""
+    (shared,) = data.SharedFunctionalGroupsSequence
+    stored = np.frombuffer(data.PixelData, "<u2")[: data.NumberOfFrames * data.Rows * data.Columns]
+    stored = stored.reshape(data.NumberOfFrames, data.Rows, data.Columns)
+    frames = []
+    for pixels, own in zip(stored, data.PerFrameFunctionalGroupsSequence, strict=True):
+        scale = own.PixelValueTransformationSequence[0]
+        hu = pixels * float(scale.RescaleSlope) + float(scale.RescaleIntercept)
+        frames.append(Slice(_affine(shared, own), hu.T))
+    return frames
+
+
+def _segments(data: Dataset) -> list[Roi]:
+    rois = {int(one.SegmentNumber): Roi(str(one.SegmentLabel), int(one.SegmentNumber)) for one in data.SegmentSequence}
+    (shared,) = data.SharedFunctionalGroupsSequence
+    bits = np.unpackbits(np.frombuffer(data.PixelData, np.uint8), bitorder="little")
+    bits = bits[: data.NumberOfFrames * data.Rows * data.Columns].reshape(-1, data.Rows, data.Columns)
+    for pixels, own in zip(bits, data.PerFrameFunctionalGroupsSequence, strict=True):
+        number = int(own.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        rois[number].planes.append(Slice(_affine(shared, own), pixels.T))
+    return list(rois.values())
+
+
+def _affine(shared: Dataset, own: Dataset) -> np.ndarray:
+    together = Dataset()
+    together.update(shared.PlaneOrientationSequence[0])
+    together.update(shared.PixelMeasuresSequence[0])
+    together.update(own.PlanePositionSequence[0])
+    return _placed(together)
 
 
 def _slice(data: Dataset) -> Slice:
+    affine = _placed(data)
+    stored = _stored(data).astype(np.int64)
+    hu = stored * float(data.RescaleSlope) + float(data.RescaleIntercept)
+    padding = data.get("PixelPaddingValue")
+    if isinstance(padding, int) and float(data.RescaleSlope) * padding + float(data.RescaleIntercept) <= -1000:
+        hu[stored == padding] = -1024
+    return Slice(affine, hu.T)
+
+
+def _placed(data: Dataset) -> np.ndarray:
+    """(4, 3) index i, j, 1 -> mm of ImagePositionPatient, ImageOrientationPatient and PixelSpacing."""
     orientation = [float(one) for one in data.ImageOrientationPatient]
     between_rows, between_columns = (float(one) for one in data.PixelSpacing)
     affine = np.zeros((4, 3))
@@ -68,14 +134,9 @@ def _slice(data: Dataset) -> Slice:
     affine[:3, 1] = np.multiply(orientation[3:], between_rows)
     affine[:3, 2] = [float(one) for one in data.ImagePositionPatient]
     affine[3, 2] = 1
-    stored = _stored(data).astype(np.int64)
-    hu = stored * float(data.RescaleSlope) + float(data.RescaleIntercept)
-    padding = data.get("PixelPaddingValue")
-    if isinstance(padding, int) and float(data.RescaleSlope) * padding + float(data.RescaleIntercept) <= -1000:
-        hu[stored == padding] = -1024
     if not np.isfinite(affine).all():
         raise ValueError("no finite place")
-    return Slice(affine, hu.T)
+    return affine
 
 
 def _stored(data: Dataset) -> np.ndarray:
@@ -117,6 +178,18 @@ def fits(one: Slice, affine_lps: np.ndarray, k: int, hu: np.ndarray) -> bool:
     there = affine_lps @ np.vstack([corners[:2], np.full((1, 4), float(k)), np.ones((1, 4))])
     off_mm = np.linalg.norm((one.affine @ corners - there)[:3], axis=0).max()
     return bool(off_mm < CLOSE_MM and np.allclose(one.hu, hu, rtol=1e-6, atol=1e-3))
+
+
+def mask_of(roi: Roi, affine_lps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What `roi` covers of a grid."""
+    if not roi.planes:
+        return fill(roi.contours_mm, affine_lps, shape)
+    mask = np.zeros(shape, bool)
+    for plane in roi.planes:
+        for k in range(shape[2]):
+            if fits(plane, affine_lps, k, plane.hu) and plane.hu.shape == shape[:2]:
+                mask[:, :, k] |= plane.hu > 0
+    return mask
 
 
 def fill(contours_mm: Iterable[np.ndarray], affine_lps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

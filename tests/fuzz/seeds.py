@@ -1,7 +1,8 @@
 """Small, valid inputs of known truth: what the mutators start from. A tree is {path: bytes, or Link}."""
 
 import io
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from dicom_factory import Ct, boxes, ct_slice, make_patient, rotation, square, tree, write_ct, write_rtstruct
 from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    SegmentationStorage,
+)
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,14 @@ Tree = dict[str, "bytes | Link"]
 
 @dataclass(frozen=True)
 class Seed:
-    """name, its files, and which of them are slices and RTSTRUCTs."""
+    """name, its files, and which of them are slices and RTSTRUCTs.
+
+    plain: each slice is a file and one RTSTRUCT is drawn on them; other seeds are only for mutators that need no such.
+    """
 
     name: str
     files: Tree = field(repr=False)
+    plain: bool = True
 
     @property
     def slices(self) -> list[str]:
@@ -92,8 +104,97 @@ def seeds() -> list[Seed]:
         Seed("padded", _patient(Ct(tags=padded))),
         Seed("rle", _compressed(Ct(axes=rotation(90, 0, 0)))),
         Seed("deflated", _patient(Ct(), syntax=DeflatedExplicitVRLittleEndian)),
-        Seed("named", _written(lambda folder: _named(folder))),
+        Seed("named", _written(_named)),
+        Seed("zipped", {"all.zip": zipped(_patient(Ct(axes=turned)))}, plain=False),
+        Seed("enhanced", _enhanced(Ct(axes=turned)), plain=False),
+        Seed("segmented", _segmented(Ct(axes=turned)), plain=False),
     ]
+
+
+def zipped(files: Mapping[str, "bytes | Link"]) -> bytes:
+    """An archive of `files` (those that are no links), always the same bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def _enhanced(ct: Ct) -> Tree:
+    """The series as one file with its frames out of order, and the RTSTRUCT."""
+    files = _patient(ct)
+    order = [3, 0, 6, 1, 5, 2, 4]
+    slices = [ct_slice(ct, k, ct.coded()) for k in order]
+    data, frames, shared = slices[0], [], Dataset()
+    for one in slices:
+        frame = Dataset()
+        frame.PlanePositionSequence = [_only(one, "ImagePositionPatient")]
+        frame.PixelValueTransformationSequence = [_only(one, "RescaleSlope", "RescaleIntercept")]
+        frame.PixelValueTransformationSequence[0].RescaleType = "HU"
+        frames.append(frame)
+    shared.PlaneOrientationSequence = [_only(data, "ImageOrientationPatient")]
+    shared.PixelMeasuresSequence = [_only(data, "PixelSpacing", "SliceThickness")]
+    data.PixelData = b"".join(one.PixelData for one in slices)
+    data.SOPClassUID, data.SOPInstanceUID = EnhancedCTImageStorage, f"{ct.series_uid}.99"
+    data.NumberOfFrames = len(slices)
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], frames
+    for keyword in (*MOVED, "RescaleSlope", "RescaleIntercept"):
+        delattr(data, keyword)
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return {"ct/frames": dumped(data), "rs-1": files["rs-1"]}
+
+
+MOVED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+
+
+def _only(data: Dataset, *keywords: str) -> Dataset:
+    part = Dataset()
+    for keyword in keywords:
+        setattr(part, keyword, data[keyword].value)
+    return part
+
+
+def _segmented(ct: Ct) -> Tree:
+    """The series, and a SEG with a frame a slice of each of two segments."""
+    files = _patient(ct)
+    del files["rs-1"]
+    data, series = ct_slice(ct, 0, ct.coded()), Dataset()
+    series.SeriesInstanceUID = ct.series_uid
+    masks, frames = [], []
+    for number, i in ((1, 3), (2, 11)):
+        for k in (2, 3, 4):
+            frame, identity = Dataset(), Dataset()
+            frame.PlanePositionSequence = [_only(ct_slice(ct, k, ct.coded()), "ImagePositionPatient")]
+            identity.ReferencedSegmentNumber = number
+            frame.SegmentIdentificationSequence = [identity]
+            frames.append(frame)
+            masks.append(np.zeros((ct.shape[1], ct.shape[0]), np.uint8))
+            masks[-1][3 + k : 9, i : i + 5] = 1
+    shared = Dataset()
+    shared.PlaneOrientationSequence = [_only(data, "ImageOrientationPatient")]
+    shared.PixelMeasuresSequence = [_only(data, "PixelSpacing", "SliceThickness")]
+    for keyword in (*MOVED, "RescaleSlope", "RescaleIntercept", "ConvolutionKernel"):
+        delattr(data, keyword)
+    data.SOPClassUID, data.Modality, data.ImageType = SegmentationStorage, "SEG", ["DERIVED", "PRIMARY"]
+    data.SOPInstanceUID, data.SeriesInstanceUID = f"{ct.series_uid}.98", f"{ct.series_uid}.9"
+    data.SegmentationType, data.NumberOfFrames = "BINARY", len(frames)
+    data.BitsAllocated = data.BitsStored = 1
+    data.HighBit = data.PixelRepresentation = 0
+    data.ReferencedSeriesSequence, data.SegmentSequence = [series], [_segment(1, "Lung-Left"), _segment(2, "GTV-1")]
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], frames
+    packed = np.packbits(np.concatenate([mask.ravel() for mask in masks]), bitorder="little").tobytes()
+    data.PixelData = packed + b"\0" * (len(packed) % 2)
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return {**files, "rs-seg": dumped(data)}
+
+
+def _segment(number: int, label: str) -> Dataset:
+    segment = Dataset()
+    segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, label, "MANUAL"
+    return segment
 
 
 def _named(folder: Path) -> None:
