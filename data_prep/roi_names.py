@@ -41,17 +41,23 @@ class RoiMap:
         """
         return RoiMap() if path is None else RoiMap(_read_rows(Path(path)))
 
+    def find(self, name: str) -> Row | None:
+        """The first row that knows a ROI name, or None."""
+        plain, short = name.strip(), squashed(name)
+        own = (row for row in self.own if row.pattern.fullmatch(plain) or row.pattern.fullmatch(short))
+        return next(own, None) or _shipped_row(name)
+
     def label_of(self, name: str) -> str | None:
         """The label that a ROI name stands for, or None for one that no row knows or that a row unmaps."""
-        plain, squashed_name = name.strip(), squashed(name)
-        for row in self.own:
-            if row.pattern.fullmatch(plain) or row.pattern.fullmatch(squashed_name):
-                return row.label
-        return _shipped_label(name)
+        row = self.find(name)
+        return row.label if row else None
 
     def text(self) -> str:
         """The user's rows as lines, for a fingerprint of what a conversion depends on."""
         return "\n".join(f"{row.pattern.pattern} = {row.label}" for row in self.own)
+
+
+SHIPPED = RoiMap()
 
 
 def label_of(name: str) -> str | None:
@@ -61,7 +67,8 @@ def label_of(name: str) -> str | None:
     the end (`Lung_R_c20`, as in 4D-Lung); the rest must match as a whole, so that helpers such as `Lungs-GTV`, `PTV`,
     `PRV cord` or `zLung_L` stay unmapped. So do names that start with `_`, which TG-263 keeps for helpers.
     """
-    return _shipped_label(name)
+    row = _shipped_row(name)
+    return row.label if row else None
 
 
 def squashed(name: str) -> str:
@@ -71,14 +78,14 @@ def squashed(name: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _shipped_label(name: str) -> str | None:
+def _shipped_row(name: str) -> Row | None:
     if name.strip().startswith("_"):
         return None
     short = squashed(name)
     for spelling in dict.fromkeys((short, re.sub("c[0-9]0$", "", short))):
         for row in _shipped():
             if row.pattern.fullmatch(spelling):
-                return row.label
+                return row
     return None
 
 

@@ -29,6 +29,7 @@ STRUCT_TAGS = (
     "ReferencedFrameOfReferenceSequence",
     "StructureSetROISequence",
 )
+ROI_NAMES = 0x30060020
 CONTOUR_DATA = 0x30060050
 CONTOUR_IMAGES = 0x30060016
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")  # the last is a common misspelling
@@ -139,6 +140,24 @@ def read_rtstruct(path: Path) -> list[Roi]:
     if not rois:
         raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
     return rois
+
+
+def read_roi_names(path: Path) -> list[str]:
+    """The names of all ROIs of an RTSTRUCT in the order of the file, without a look at their contours.
+
+    Raises RtstructError where they can't be read.
+    """
+    from pydicom.filereader import read_partial
+
+    try:
+        with quiet_pydicom(), Path(path).open("rb") as stream:
+            data = read_partial(stream, stop_when=lambda tag, _vr, _length: tag > ROI_NAMES, force=True)
+            names = [text(item, "ROIName") for item in _items(data, "StructureSetROISequence")]
+    except Exception as error:  # pydicom raises whatever damaged bytes lead to; it costs this RTSTRUCT
+        raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
+    if not names:
+        raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
+    return names
 
 
 def _rois(names: list[Any], drawn: list[Any]) -> list[Roi]:

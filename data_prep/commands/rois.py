@@ -1,0 +1,29 @@
+"""`lungseg-prep rois`: which ROI names there are, and what they map to."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from data_prep.terminal import add_command, progress, tell
+
+
+def add(commands: Any) -> None:
+    command = add_command(commands, "rois", "list all ROI names, how often they occur and what they map to", run)
+    command.add_argument(
+        "source", type=Path, metavar="IN", help="a folder with RTSTRUCT files anywhere below it, or one file"
+    )
+    command.add_argument(
+        "--roi-map",
+        type=Path,
+        metavar="FILE",
+        help='your own labels: lines `pattern = label`, or JSON [{"pattern": ..., "label": ...}]',
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from data_prep.roi_list import list_rois
+    from data_prep.roi_names import RoiMap
+
+    found = list_rois(arguments.source, RoiMap.load(arguments.roi_map), progress=progress(arguments))
+    told = tell(arguments, found.table(), found.data())
+    return found.exit_code or told
