@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import DicomError, GeometryError, SeriesError, UnreadableFileError
 from data_prep.geometry import LPS_TO_RAS, Array, Grid
-from data_prep.volume_streams import check_packed, unpack_exactly
+from data_prep.volume_streams import check_packed, surplus, unpack, unpack_exactly
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -80,27 +80,54 @@ def _right_handed(found: Voxels) -> Voxels:
     return Voxels(found.array_ijk[:, :, ::-1], grid, found.slope, found.inter, found.tags, found.notes)
 
 
-def _read_nifti(path: Path) -> Voxels:
+def first_values(path: Path) -> NDArray | None:
+    """The first voxels of a packed NIfTI file, with slope and intercept, cheaply; None for other kinds of files.
+
+    Raises UnreadableFileError or SeriesError as `read_voxels` does, for what shows in the header.
+    """
+    if ending(path) not in NIFTI or not _is_gzip(path):
+        return None
+    try:
+        _, dtype, proxy = _nifti_header(path)
+        with path.open("rb") as stream:
+            start = next(unpack(stream, path.name), b"")[proxy.offset :]
+    except DicomError:
+        raise
+    except Exception as error:  # as in read_voxels
+        raise UnreadableFileError(f"{path.name} is damaged or no NIfTI file ({type(error).__name__})") from error
+    values = np.frombuffer(start[: len(start) // dtype.itemsize * dtype.itemsize], dtype)
+    return values * float(proxy.slope) + float(proxy.inter)
+
+
+def _nifti_header(path: Path) -> tuple[Any, np.dtype, Any]:
+    """Nibabel's image, with its voxels not read yet; their type, and nibabel's proxy for them."""
     import nibabel as nib
 
     image: Any = nib.load(path)
     if not isinstance(image, nib.Nifti1Image):  # version 2 is a kind of it
         raise UnreadableFileError(f"{path.name} is no NIfTI file")
-    header = image.header
-    dtype, shape = header.get_data_dtype(), tuple(int(n) for n in header.get_data_shape())
+    dtype = image.header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise SeriesError(f"{path.name} holds several values a voxel ({dtype}): wanted one, in HU or a label")
+    return image, dtype, image.dataobj
+
+
+def _read_nifti(path: Path) -> Voxels:
+    image, dtype, proxy = _nifti_header(path)
+    shape = tuple(int(n) for n in image.header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    _refuse_type(path, dtype)
     _refuse_shape(path, shape)
-    _refuse_size(path, shape, dtype.itemsize, path.stat().st_size, _is_gzip(path))
-    affine, notes = _nifti_affine(header)
-    proxy: Any = image.dataobj
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    _refuse_size(path, size, path.stat().st_size, _is_gzip(path))
+    affine, notes = _nifti_affine(image.header)
     if _is_gzip(path):
         with path.open("rb") as stream:
-            content = unpack_exactly(stream, proxy.offset, int(np.prod(shape)) * dtype.itemsize, path.name)
+            content = unpack_exactly(stream, proxy.offset, size, path.name)
         raw = np.frombuffer(content, dtype).reshape(shape, order="F")
     else:
         raw = np.asanyarray(proxy.get_unscaled()).reshape(shape, order="F")
+        notes += surplus(path, proxy.offset + size)
     grid = Grid((shape[0], shape[1], shape[2]), LPS_TO_RAS @ affine)
     return Voxels(raw, grid, float(proxy.slope), float(proxy.inter), notes=tuple(notes))
 
@@ -109,14 +136,14 @@ def _nifti_affine(header: Any) -> tuple[Array, list[str]]:
     """The affine (RAS, mm): sform, else qform, else voxel sizes alone; and what has to be said about it."""
     notes = []
     sform, s_code = header.get_sform(coded=True)
-    qform, q_code = header.get_qform(coded=True)
-    affine = header.get_best_affine()
+    qform, q_code = _qform(header, needed=not s_code)
+    affine: Array = sform if s_code else qform if qform is not None and q_code else header.get_base_affine()
     if not s_code and not q_code:
         notes.append(
-            "the NIfTI header says nothing of its orientation (sform and qform have code 0): axes taken as right, "
-            "anterior, superior; left and right may be swapped"
+            "the NIfTI header says nothing of its orientation (sform and qform have code 0): axes taken as left, "
+            "anterior, superior, as nibabel does; left and right may be swapped"
         )
-    elif s_code and q_code:
+    elif s_code and q_code and qform is not None:
         ends = np.array([[0, 0, 0, 1], [*(np.array(header.get_data_shape()[:3]) - 1), 1]], float)
         apart = np.linalg.norm((ends @ (sform - qform).T)[:, :3], axis=1).max()
         if apart > SAME_PLACE_MM:
@@ -126,6 +153,18 @@ def _nifti_affine(header: Any) -> tuple[Array, list[str]]:
         notes.append(f"the NIfTI header measures in {header.get_xyzt_units()[0]}s: turned into mm")
         affine = np.diag([factor, factor, factor, 1]) @ affine
     return affine, notes
+
+
+def _qform(header: Any, needed: bool) -> tuple[Array | None, int]:
+    """The qform and its code; a damaged one counts as none where the sform decides anyway."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        return header.get_qform(coded=True)
+    except (HeaderDataError, ValueError):
+        if needed:
+            raise
+        return None, 0
 
 
 def _read_itk(path: Path) -> Voxels:
@@ -145,17 +184,15 @@ def _read_itk(path: Path) -> Voxels:
     shape = tuple(reader.GetSize())
     _refuse_shape(path, shape)
     bits = re.search(r"(\d+)-bit", kind)
-    size = path.stat().st_size + (data.stat().st_size if data else 0)
-    itemsize = layers * int(bits[1] if bits else 64) // 8
-    _refuse_size(path, shape, itemsize, size, True)
-    check_packed(path, data, int(np.prod(shape)) * itemsize)
+    size = int(np.prod(shape, dtype=object)) * layers * int(bits[1] if bits else 64) // 8
+    _refuse_size(path, size, path.stat().st_size + (data.stat().st_size if data else 0), True)
+    notes = check_packed(path, data, size)
     image = reader.Execute()
     array = SimpleITK.GetArrayFromImage(image)
     array_ijk = array.transpose(2, 1, 0) if array.ndim == 3 else array.transpose(2, 1, 0, 3)
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
-    notes = []
     if ending(path) in (".nrrd", ".nhdr") and "NRRD_space" not in tags:
         notes.append("the NRRD header names no space: axes taken as left, posterior, superior")
     return Voxels(array_ijk, Grid((shape[0], shape[1], shape[2]), affine), tags=tags, notes=tuple(notes))
@@ -182,18 +219,12 @@ def _data_file(path: Path) -> Path | None:
     return data
 
 
-def _refuse_type(path: Path, dtype: np.dtype) -> None:
-    if dtype.kind not in "iuf":
-        raise SeriesError(f"{path.name} holds several values a voxel ({dtype}): wanted one, in HU or a label")
-
-
 def _refuse_shape(path: Path, shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise SeriesError(f"{path.name} has the shape {shape}: wanted three dimensions, one volume a file")
 
 
-def _refuse_size(path: Path, shape: tuple[int, ...], itemsize: int, file_size: int, packed: bool) -> None:
-    wanted = int(np.prod(shape, dtype=object)) * itemsize
+def _refuse_size(path: Path, wanted: int, file_size: int, packed: bool) -> None:
     if wanted > LARGEST_BYTES:
         raise UnreadableFileError(f"{path.name} declares {wanted / 2**30:.1f} GiB of voxels, more than 4: refused")
     if wanted > file_size * (DEFLATE_RATIO if packed else 1):

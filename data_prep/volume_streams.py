@@ -60,10 +60,17 @@ def unpack_exactly(stream: IO[bytes], start: int, wanted: int, name: str) -> byt
     return content
 
 
-def check_packed(header: Path, data: Path | None, wanted: int) -> None:
+def surplus(path: Path, end: int) -> list[str]:
+    """What to say where a file goes on after its voxels: bytes that slipped in would have moved them."""
+    more = path.stat().st_size - end
+    return [f"the file holds {more} bytes more than its voxels need: it may be damaged"] if more > 0 else []
+
+
+def check_packed(header: Path, data: Path | None, wanted: int) -> list[str]:
     """Refuse a NRRD or MetaImage file whose voxels are packed and don't unpack to `wanted` bytes, checksum and all.
 
-    data: the file beside a detached header. Voxels that aren't packed are left to the reader.
+    data: the file beside a detached header. Voxels that aren't packed are left to the reader, and what follows them is
+    said in a note.
     """
     with header.open("rb") as stream:
         start = stream.read(LONGEST_HEADER)
@@ -77,7 +84,10 @@ def check_packed(header: Path, data: Path | None, wanted: int) -> None:
     text = start[:begin] if data is None else start
     packed = re.search(rb"^(CompressedData\s*=\s*T|encoding:\s*(gz|gzip)\s*$)", text, re.MULTILINE | re.IGNORECASE)
     if packed is None:
-        return
+        plain = re.search(
+            rb"^(CompressedData\s*=|BinaryData\s*=\s*T|encoding:\s*raw\s*$)", text, re.MULTILINE | re.IGNORECASE
+        )
+        return surplus(path, begin + wanted) if plain else []
     total = 0
     with path.open("rb") as stream:
         stream.seek(begin)
@@ -87,3 +97,4 @@ def check_packed(header: Path, data: Path | None, wanted: int) -> None:
                 break
     if total != wanted:
         raise UnreadableFileError(f"{path.name} unpacks to {total} bytes or more; wanted {wanted} of voxels")
+    return []

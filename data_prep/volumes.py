@@ -16,8 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_prep.errors import PrepError
-from data_prep.volume_files import ending, read_voxels, stem
+from data_prep.volume_files import ending, first_values, read_voxels, stem
 from data_prep.volume_voxels import label_values, read_image, read_image_volume, read_masks
 
 __all__ = ["VolumeCase", "VolumeScan", "find_volumes", "is_mask", "read_image", "read_image_volume", "read_masks"]
@@ -70,7 +73,16 @@ def find_volumes(files: Iterable[Path]) -> VolumeScan:
 
 def is_mask(path: Path) -> bool:
     """By its voxels: labels, not HU. Raises SeriesError or its kin where the file can't be read."""
-    return path.name.lower().endswith(".seg.nrrd") or not isinstance(label_values(read_voxels(path)), str)
+    if path.name.lower().endswith(".seg.nrrd"):
+        return True
+    first = first_values(path)
+    if first is not None and len(first) and not _may_be_labels(first):
+        return False  # most images show themselves in the first corner
+    return not isinstance(label_values(read_voxels(path)), str)
+
+
+def _may_be_labels(values: NDArray) -> bool:
+    return bool(np.isfinite(values).all() and values.min() >= 0 and (values == np.rint(values)).all())
 
 
 def _labels_beside(folder: Path, folders: Mapping[Path, list[Path]]) -> Path | None:

@@ -144,6 +144,29 @@ def test_sform_and_qform_that_differ_are_said(tmp_path):
     assert_right(volume.array_ijk, volume.grid, hu_of(), affine_of())
 
 
+def test_a_damaged_qform_does_not_matter_beside_an_sform(tmp_path):
+    path = write(tmp_path / "a.nii", hu_of(), affine_of())
+    content = bytearray(path.read_bytes())
+    content[256:268] = np.array([5, 5, 5], "<f4").tobytes()  # no quaternion
+    path.write_bytes(content)
+    assert_right(*read_image(path), hu_of(), affine_of())
+    content[254:256] = b"\0\0"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError):
+        read_image(path)
+
+
+@pytest.mark.parametrize("end", ["nii", "nrrd", "nhdr", "mha", "mhd"])
+def test_more_bytes_than_voxels_are_said(tmp_path, end):
+    path = write(tmp_path / f"a.{end}", hu_of(), affine_of())
+    assert read_image_volume(path).repairs == ()
+    data = max(tmp_path.iterdir(), key=lambda one: (one.suffix == ".raw", one.stat().st_size))
+    content = bytearray(data.read_bytes())
+    content[-100:-100] = b"slipped in"
+    data.write_bytes(content)
+    assert "10 bytes more" in read_image_volume(path).repairs[0]
+
+
 def test_metres_become_millimetres(tmp_path):
     def edit(header):
         header.set_xyzt_units("meter")
