@@ -152,9 +152,12 @@ def read_roi_names(path: Path) -> list[str]:
     try:
         with quiet_pydicom(), Path(path).open("rb") as stream:
             data = read_partial(stream, stop_when=lambda tag, _vr, _length: tag > ROI_NAMES, force=True)
+            whole = _is_whole(data.get_item(ROI_NAMES))
             names = [text(item, "ROIName") for item in _items(data, "StructureSetROISequence")]
     except Exception as error:  # pydicom raises whatever damaged bytes lead to; it costs this RTSTRUCT
         raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
+    if not whole:
+        raise RtstructError(f"{Path(path).name} is truncated")
     if not names:
         raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
     return names
