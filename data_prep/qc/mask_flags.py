@@ -47,9 +47,8 @@ def off_body(case: CaseFacts, limits: Limits) -> Iterator[Flag]:
 def duplicate_labels(case: CaseFacts, limits: Limits) -> Iterator[Flag]:
     counts = Counter(roi.label for roi in case.rois if roi.status == "ok" and roi.label)
     for label, count in counts.items():
-        if count > 1:
-            severity = "note" if label in TUMOURS else "look"
-            yield Flag("duplicate_label", severity, f"{count} ROIs are labelled {label}: readers unite them")
+        if count > 1 and label not in TUMOURS:  # patients have several
+            yield Flag("duplicate_label", "look", f"{count} ROIs are labelled {label}: readers unite them")
 
 
 def contours_lost(case: CaseFacts, limits: Limits) -> Iterator[Flag]:

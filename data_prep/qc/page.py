@@ -167,7 +167,7 @@ def _legend(rois: Sequence[Entry], colours: Sequence[str]) -> str:
         cells = [
             f'<td class="text name" title="{escape(roi["name"])}">{swatch}{escape(roi["name"])}</td>',
             cell(roi["label"], kind="text"),
-            cell(f"{roi['volume_ml']:.1f}" if there else roi["status"]),
+            cell(f"{roi['volume_ml']:.1f}" if there else _without_voxels(roi)),
             cell(None if roi["polygon_ml"] is None else f"{roi['polygon_ml']:.1f}"),
             cell(roi["slices"] if there else None),
             cell(None if roi["median_hu"] is None else f"{roi['median_hu']:.0f}"),
@@ -176,6 +176,12 @@ def _legend(rois: Sequence[Entry], colours: Sequence[str]) -> str:
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _without_voxels(roi: Entry) -> str:
+    if roi["status"] != "ok":
+        return str(roi["status"])
+    return "unreadable" if roi["problem"] else "empty"
 
 
 def _contours(planes: Entry) -> str:

@@ -115,7 +115,6 @@ FLAGGED = [
     ("islands", "look", left(islands_ml=(40.0, 0.1))),
     ("islands", "note", gtv(islands_ml=(4.0,))),
     ("duplicate_label", "look", rois(LEFT, LEFT, RIGHT, GTV)),
-    ("duplicate_label", "note", rois(LEFT, RIGHT, GTV, GTV)),
 ]
 
 
@@ -141,6 +140,7 @@ SILENT = [
     ("volume_mismatch", gtv(volume_ml=2.0, polygon_ml=2.9)),
     ("volume_mismatch", gtv(volume_ml=100.0, polygon_ml=102.0)),
     ("mask_empty", gtv(status="refused", voxels=0)),
+    ("duplicate_label", rois(LEFT, RIGHT, GTV, GTV)),
     ("duplicate_label", rois(LEFT, RIGHT, roi(None, 0, 30, 20), roi(None, 0, 30, 20))),
 ]
 

@@ -109,6 +109,13 @@ def drawn(path: str) -> list[np.ndarray]:
     return polygons
 
 
+def distance_mm(point: np.ndarray, polygon: np.ndarray) -> float:
+    """From a point to the closed line through the polygon's corners."""
+    line = np.roll(polygon, -1, axis=0) - polygon
+    share = np.clip(((point - polygon) * line).sum(axis=1) / np.maximum((line**2).sum(axis=1), 1e-9), 0, 1)
+    return float(np.hypot(*(point - polygon - share[:, None] * line).T).min())
+
+
 def star(seed: int, points: int = 60) -> np.ndarray:
     """(n, 2) a ragged ring around 20, 16."""
     numbers = np.random.default_rng(seed)
@@ -133,7 +140,8 @@ def test_outlines_enclose_the_pixels_of_the_mask(axes, seed):
     wanted = view.turn(mask[:, :, 2])
     filled = np.zeros(wanted.shape, np.uint8)
     fill_even_odd([polygon / view.spacing_mm - 0.5], filled)
-    assert np.count_nonzero(filled != wanted) <= 2  # centres within a hundredth of a millimetre of the border
+    for row, column in np.argwhere(filled != wanted):  # rounding may only move centres that all but lie on the border
+        assert distance_mm((np.array([column, row]) + 0.5) * view.spacing_mm, polygon) < 0.02
 
 
 @given(st.integers(0, 99))
@@ -145,10 +153,7 @@ def test_thinned_outlines_stay_near(seed):
     (_, whole), (_, thin) = (paths([(0, ring)], view, tolerance)[0] for tolerance in (0.0, 0.15))
     assert len(thin) < len(whole) / 3
     [polygon] = drawn(thin)
-    start, line = polygon, np.roll(polygon, -1, axis=0) - polygon
-    for point in view.flat(ring)[::7]:
-        share = np.clip(((point - start) * line).sum(axis=1) / np.maximum((line**2).sum(axis=1), 1e-9), 0, 1)
-        assert np.hypot(*(point - start - share[:, None] * line).T).min() < 0.5
+    assert max(distance_mm(point, polygon) for point in view.flat(ring)[::7]) < 0.5
 
 
 def test_contours_that_lie_on_no_slice_are_not_drawn():
