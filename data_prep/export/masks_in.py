@@ -97,18 +97,29 @@ def _called(path: Path) -> tuple[str, str | None]:
 
 def _read(path: Path) -> tuple[NDArray[np.generic], Grid]:
     """Voxels and where they lie. Raises MaskError."""
-    import nibabel as nib
-
     try:
-        image: Any = nib.load(path)
+        image = _load(path)
         values = np.asanyarray(image.dataobj)
-    except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError) as error:
+    except Exception as error:  # nibabel and isal raise whatever damaged bytes lead to; it costs this mask
         raise MaskError(f"{path.name} is no readable NIfTI ({type(error).__name__})") from error
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3 or not values.size:
         raise MaskError(f"it has shape {values.shape}; wanted one volume of three axes")
     return values, Grid(values.shape, _affine_lps(image))
+
+
+def _load(path: Path) -> Any:
+    """The opened NIfTI; of a gzipped one the whole, which isal unpacks twice as fast as nibabel would."""
+    import nibabel as nib
+    from isal import igzip
+
+    if path.name.lower().endswith(".gz"):
+        raw = igzip.decompress(path.read_bytes())
+        for kind in (nib.Nifti1Image, nib.Nifti2Image):
+            if raw[:4] in (kind.header_class.sizeof_hdr.to_bytes(4, order) for order in ("little", "big")):
+                return kind.from_bytes(raw)
+    return nib.load(path)
 
 
 def _affine_lps(image: Any) -> Array:

@@ -15,6 +15,7 @@ from data_prep.export.outline import outlines
 from data_prep.export.reference import ReferenceSeries
 from data_prep.export.regions import ExportReport, Refused, Region, RtstructOptions, Written
 from data_prep.export.simplify import simplify
+from data_prep.export.structures import TISSUE
 from data_prep.rtstruct import CONTOUR_DATA, RTSTRUCT
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _observation(number: int, one: Placed) -> "Dataset":
 
     observation = Dataset()
     observation.ObservationNumber = observation.ReferencedROINumber = number
-    if one.structure.label:
+    if one.structure.type_code[0] != TISSUE:
         code = Dataset()
         code.CodeValue, code.CodeMeaning = one.structure.type_code
         code.CodingSchemeDesignator = "SCT"

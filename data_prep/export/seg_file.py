@@ -15,6 +15,7 @@ from data_prep.export.encode import file_bytes
 from data_prep.export.origin import MANUFACTURER, MODEL, Origin, copy_patient, set_character_set
 from data_prep.export.reference import ReferenceSeries
 from data_prep.export.regions import ExportOptions, ExportReport, Refused, Region, Written
+from data_prep.export.structures import TISSUE
 from data_prep.files import quiet_pydicom
 from data_prep.geometry import Array
 from data_prep.identity import Secrets
@@ -65,7 +66,7 @@ def write_seg(
 
 
 def _uncoded(one: Placed) -> list[str]:
-    return [] if one.structure.label else ["no SNOMED CT code known for it: coded as tissue"]
+    return [] if one.structure.type_code[0] != TISSUE else ["no SNOMED CT code known for it: coded as tissue"]
 
 
 def _segmentation(
@@ -109,16 +110,24 @@ def _frames(placed: Sequence[Placed], series: ReferenceSeries) -> NDArray[np.uin
     count = int(series.header.get("NumberOfFrames") or 1) if series.multi_frame else slices
     labels = np.zeros((count, rows, columns), np.uint8)
     for n, one in enumerate(placed, start=1):
-        mask = one.mask()
-        if n > 255 or (labels[to][mask] != 0).any():
+        if n > 255 or _overlay(labels, to, one.mask(), n):
             break
-        labels[to] = np.where(mask, np.uint8(n), labels[to])
     else:
         return labels
     stacked = np.zeros((count, rows, columns, len(placed)), np.uint8)
     for n, one in enumerate(placed):
         stacked[to, :, :, n] = one.mask()
     return stacked
+
+
+def _overlay(labels: NDArray[np.uint8], to: Sequence[int], mask: NDArray[np.bool_], number: int) -> bool:
+    """Set `number` in `labels` where `mask` is; true where something was there before."""
+    for frame, plane in zip(to, mask, strict=True):
+        if plane.any():
+            if labels[frame][plane].any():
+                return True
+            labels[frame][plane] = number
+    return False
 
 
 def _description(number: int, one: Placed, origin: Origin, options: ExportOptions) -> Any:

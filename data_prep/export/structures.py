@@ -9,10 +9,11 @@ from data_prep.export.regions import ExportOptions, Region
 from data_prep.roi_names import label_of
 
 TABLE = Path(__file__).with_name("structures.json")
+TISSUE = "85756007"  # what everything is that has no code of its own
 CATEGORIES = {
     "91723000": "Anatomical Structure",
     "49755003": "Morphologically Abnormal Structure",
-    "85756007": "Tissue",
+    TISSUE: "Tissue",
 }
 # Colours of regions without one of their own; told apart on grey.
 OTHER_COLOURS = ((255, 200, 120), (160, 255, 90), (110, 120, 255), (255, 130, 200), (60, 190, 150), (220, 220, 80))
@@ -34,9 +35,14 @@ class Structure:
     type_code: tuple[str, str]
 
 
-@cache
 def structures() -> dict[str, Structure]:
-    """The table, by label."""
+    """What the table has a code of its own for, by label."""
+    return {label: one for label, one in all_structures().items() if one.type_code[0] != TISSUE}
+
+
+@cache
+def all_structures() -> dict[str, Structure]:
+    """The whole table, by label."""
     rows = json.loads(TABLE.read_text(encoding="utf-8"))
     return {
         row["label"]: Structure(
@@ -54,9 +60,9 @@ def structures() -> dict[str, Structure]:
 def structure_of(region_name: str, label: str | None, number: int) -> Structure:
     """What the table says of a region; one that it does not know is coded as tissue, with a colour by its number."""
     for key in (label, region_name, label_of(region_name)):
-        if key in structures():
-            return structures()[key]
-    tissue = ("85756007", CATEGORIES["85756007"])
+        if key in all_structures():
+            return all_structures()[key]
+    tissue = (TISSUE, CATEGORIES[TISSUE])
     return Structure(None, "", OTHER_COLOURS[number % len(OTHER_COLOURS)], "", tissue, tissue)
 
 

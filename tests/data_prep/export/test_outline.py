@@ -40,7 +40,7 @@ def area(ring):
 
 
 @STYLES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(mask=MASKS)
 def test_filled_again_it_is_the_same(style, mask):
     rings = outlines(mask, style)
@@ -50,7 +50,7 @@ def test_filled_again_it_is_the_same(style, mask):
     assert np.array_equal(inside(centres, rings).reshape(mask.shape), mask)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(mask=MASKS, seed=st.integers(0, 99))
 def test_edges_enclose_all_of_each_voxel_not_just_its_centre(mask, seed):
     random = np.random.default_rng(seed)
@@ -59,7 +59,7 @@ def test_edges_enclose_all_of_each_voxel_not_just_its_centre(mask, seed):
     assert np.array_equal(inside(points, outlines(mask)).reshape(mask.shape), mask)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(mask=MASKS)
 def test_contours_touch_no_point_twice_turn_at_every_point_and_add_up_to_the_area(mask):
     rings = outlines(mask)
@@ -74,7 +74,7 @@ def test_contours_touch_no_point_twice_turn_at_every_point_and_add_up_to_the_are
     assert sum(map(area, rings)) == mask.sum()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(mask=MASKS)
 def test_centre_style_survives_rounding_to_voxels_and_filling_the_border_too(mask):
     """What such readers do: vertices to whole voxels, even-odd inside, and every voxel that the border runs over."""
@@ -92,7 +92,7 @@ def test_centre_style_survives_rounding_to_voxels_and_filling_the_border_too(mas
 
 
 @STYLES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(mask=MASKS)
 def test_keyholes_leave_no_hole_and_change_no_voxel(style, mask):
     rings = outlines(mask, style)

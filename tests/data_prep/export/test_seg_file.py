@@ -1,5 +1,6 @@
 """Masks to DICOM SEG and back through highdicom: the same voxels at the same places, coded in SNOMED CT."""
 
+import json
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,9 @@ from pydicom import dcmread
 
 from data_prep.errors import NothingToDoError, UsageError
 from data_prep.export import ExportOptions, Region, read_reference, write_seg
-from data_prep.export.structures import structures
+from data_prep.export.structures import all_structures, structures
 from data_prep.geometry import Grid
+from data_prep.roi_names import LABELS
 
 DCIODVFY = Path("/usr/bin/dciodvfy")
 FIXED = ExportOptions(timestamp=datetime(2026, 1, 31, 12, 30, 59))
@@ -153,8 +155,13 @@ def test_codes_mean_what_the_standard_says():
     known = {}
     for code in (getattr(codes.SCT, name) for name in codes.SCT.dir()):
         known.setdefault(code.value, set()).add(code.meaning)
-    sides = {"44029006": "Left lung", "3341006": "Right lung"}  # SNOMED CT, but in no list of codes of the standard
-    for one in structures().values():
+    sides = {  # of SNOMED CT, but in no list of codes of the standard
+        "44029006": "Left lung",
+        "3341006": "Right lung",
+        "18639004": "Left kidney",
+        "9846003": "Right kidney",
+    }
+    for one in all_structures().values():
         value, meaning = one.type_code
         assert meaning in known.get(value, {sides.get(value)})
         assert one.category[1] in known[one.category[0]]
@@ -170,3 +177,12 @@ def test_dciodvfy_has_nothing_against_it(tmp_path):
     said = subprocess.run([DCIODVFY, tmp_path / "seg.dcm"], capture_output=True, text=True, check=False)
     assert "Segmentation" in said.stderr + said.stdout
     assert not [line for line in (said.stderr + said.stdout).splitlines() if line.startswith(("Error", "Warning"))]
+
+
+def test_every_label_of_ours_has_a_name_of_16_characters_and_a_colour_of_its_own():
+    rows = json.loads(LABELS.read_text(encoding="utf-8"))
+    labels = {row["label"] for row in rows} if isinstance(rows, list) else set(rows)
+    table = all_structures()
+    assert labels <= table.keys()
+    assert len({one.colour for one in table.values()}) == len({one.tg263 for one in table.values()}) == len(table)
+    assert all(0 < len(one.tg263) <= 16 for one in table.values())
