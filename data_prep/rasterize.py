@@ -212,8 +212,9 @@ def _areas_and_lengths(polygons_ij: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def _lies_in(inner: Array, outer: Array) -> bool:
-    """Whether most points of `inner` lie inside `outer`: contours may touch, so one point is no proof."""
-    points = inner[:: max(1, len(inner) // ENOUGH_POINTS)]
+    """Whether most corners and middles of edges of `inner` lie inside `outer`: they may touch, so one is no proof."""
+    middles = (inner + np.roll(inner, -1, axis=0)) / 2
+    points = np.vstack([inner, middles])[:: max(1, 2 * len(inner) // ENOUGH_POINTS)]
     x, y = points[:, :1], points[:, 1:]
     (x0, y0), (x1, y1) = outer.T, np.roll(outer, -1, axis=0).T
     crosses = (y0 <= y) != (y1 <= y)
