@@ -19,6 +19,7 @@ from data_prep.onto import Mask, MaskReport
 from data_prep.rtstruct import Reference, StructHeader
 from data_prep.segment_codes import coded_label, items
 from data_prep.segment_pixels import frames_of
+from data_prep.segment_places import macro, place_of, step_of, whole_number
 from data_prep.slices import text
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ SEG_TAGS = (
     "SegmentationType",
     "SegmentSequence",
 )
-SAME_PLACE_MM = 0.01  # two roundings of one position
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _read(path: Path) -> list[Drawn]:
     described = items(data, "SegmentSequence")
     if not described:
         raise SeriesError(f"{path.name} names no segment: SegmentSequence (0062,0002) is missing or empty")
-    numbers = [_whole(item, "SegmentNumber") for item in described]
+    numbers = [whole_number(item, "SegmentNumber") for item in described]
     uses = Counter(numbers)
     segments = {}
     refused = []
@@ -120,7 +120,7 @@ def _read(path: Path) -> list[Drawn]:
         else:
             segments[number] = _Segment(name, number)
     positions = _collect(path, data, segments, uses)
-    step_mm, declared = _step_mm(data, positions)
+    step_mm, declared = step_of(data, positions)
     frame_uid = text(data, "FrameOfReferenceUID")
     drawn = [_drawn(one, step_mm, declared, frame_uid) for one in segments.values()] + refused
     return sorted(drawn, key=lambda one: (one.number is None, one.number or 0, one.name))
@@ -132,7 +132,7 @@ def _collect(path: Path, data: Any, segments: dict[int, _Segment], uses: Counter
     shared = (items(data, "SharedFunctionalGroupsSequence") or [None])[0]
     positions = []
     for n, frame in enumerate(frames_of(path, data, len(groups))):
-        place = _place(groups[n], shared)
+        place = place_of(groups[n], shared)
         if not isinstance(place, str):
             positions.append(np.concatenate([place[0], slice_normal(np.concatenate(place[3:]))]))
         for number, mask in _masks(frame.pixels_ij, groups[n], shared, frame.is_label_map):
@@ -145,18 +145,21 @@ def _collect(path: Path, data: Any, segments: dict[int, _Segment], uses: Counter
                 segment.unplaced[place] += 1
             elif (plane := pack_plane(mask, *place[:3])) is not None:
                 segment.planes.append(plane)
-    note = frame_note(data)
+    strays = sum(one.unplaced.total() for number, one in segments.items() if number not in uses)
+    notes = _frame_notes(data)
+    if strays:
+        notes.append(f"{strays} frame(s) of the file name a segment that it does not describe: they may belong here")
     for one in segments.values():
-        one.notes += [note] if note else []
+        one.notes += notes
     return positions
 
 
-def frame_note(data: Any) -> str | None:
+def _frame_notes(data: Any) -> list[str]:
     """What has to be said about how frames became 0 and 1."""
     if text(data, "SegmentationType").upper() != "FRACTIONAL":
-        return None
+        return []
     kind = text(data, "SegmentationFractionalType").lower()
-    return f"fractional segment ({kind or 'of unknown kind'}): voxels of at least half the maximum are inside"
+    return [f"fractional segment ({kind or 'of unknown kind'}): voxels of at least half the maximum are inside"]
 
 
 def _masks(pixels_ij: NDArray, group: Any, shared: Any, label_map: bool) -> Iterator[tuple[int, NDArray]]:
@@ -166,49 +169,11 @@ def _masks(pixels_ij: NDArray, group: Any, shared: Any, label_map: bool) -> Iter
             if value:
                 yield value, pixels_ij == value
         return
-    identification = _macro(group, shared, "SegmentIdentificationSequence")
-    number = None if identification is None else _whole(identification, "ReferencedSegmentNumber")
+    identification = macro(group, shared, "SegmentIdentificationSequence")
+    number = None if identification is None else whole_number(identification, "ReferencedSegmentNumber")
     if number is None:
         raise SeriesError("a frame does not say whose it is: ReferencedSegmentNumber (0062,000B) is missing")
     yield number, pixels_ij
-
-
-Place = tuple[Array, Array, Array, Array, Array]
-
-
-def _place(group: Any, shared: Any) -> Place | str:
-    """Origin and steps along i and j, mm in LPS, and both directions; or why the frame lies nowhere."""
-    position = _decimals(_macro(group, shared, "PlanePositionSequence"), "ImagePositionPatient", 3)
-    cosines = _decimals(_macro(group, shared, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
-    spacing = _decimals(_macro(group, shared, "PixelMeasuresSequence"), "PixelSpacing", 2)
-    if position is None:
-        return "ImagePositionPatient (0020,0032) is missing or no three numbers"
-    if cosines is None:
-        return "ImageOrientationPatient (0020,0037) is missing or no six numbers"
-    if spacing is None or (spacing <= 0).any():
-        return "PixelSpacing (0028,0030) is missing or no two lengths"
-    try:
-        slice_normal(cosines)
-    except SeriesError as error:
-        return str(error)
-    row, column = cosines[:3], cosines[3:]
-    return position, row * spacing[1], column * spacing[0], row, column
-
-
-def _step_mm(data: Any, positions: list[Array]) -> tuple[float | None, bool]:
-    """Distance of neighbouring planes, and whether the file states it; else the least between any two frames."""
-    shared = (items(data, "SharedFunctionalGroupsSequence") or [None])[0]
-    first = (items(data, "PerFrameFunctionalGroupsSequence") or [None])[0]
-    stated = _decimals(_macro(first, shared, "PixelMeasuresSequence"), "SpacingBetweenSlices", 1)
-    if stated is not None and stated[0] > 0:
-        return float(stated[0]), True
-    if not positions:
-        return None, False
-    places = np.array(positions)
-    along = np.sort(places[:, :3] @ places[0, 3:])
-    gaps = np.diff(along)
-    gaps = gaps[gaps > SAME_PLACE_MM]
-    return (float(gaps.min()) if len(gaps) else None), False
 
 
 def _drawn(segment: _Segment, step_mm: float | None, declared: bool, frame_uid: str) -> Drawn:
@@ -233,24 +198,3 @@ def _refused(name: str, number: int | None, problem: str, frame_uid: str = "") -
         raise SeriesError(problem)
 
     return Drawn(name, number, frame_uid, fill, problem)
-
-
-def _macro(group: Any, shared: Any, keyword: str) -> Any:
-    """A functional group macro's item: the frame's own, else the shared one (PS3.3 C.7.6.16)."""
-    for source in (group, shared):
-        if source is not None and (found := items(source, keyword)):
-            return found[0]
-    return None
-
-
-def _decimals(data: Any, keyword: str, count: int) -> Array | None:
-    try:
-        values = np.array([float(part) for part in text(data, keyword).split("\\")]) if data is not None else None
-    except ValueError:
-        return None
-    return values if values is not None and len(values) == count and np.isfinite(values).all() else None
-
-
-def _whole(data: Any, keyword: str) -> int | None:
-    value = text(data, keyword)
-    return int(value) if value.isdecimal() else None

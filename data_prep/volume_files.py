@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import DicomError, GeometryError, SeriesError, UnreadableFileError
 from data_prep.geometry import LPS_TO_RAS, Array, Grid
+from data_prep.planes import FARTHEST_MM
 from data_prep.volume_streams import check_packed, surplus, unpack, unpack_exactly
 
 NIFTI = (".nii", ".nii.gz")
@@ -20,6 +21,8 @@ LARGEST_BYTES = 4 * 2**30  # of voxels in one file
 DEFLATE_RATIO = 1032  # no gzip stream grows by more
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 SAME_PLACE_MM = 0.1
+SHORTEST_MM, LONGEST_MM = 1e-3, 1e3  # sides of voxels
+FLAT = 1e-3  # volume between three unit vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,16 @@ def read_voxels(path: Path) -> Voxels:
 
 def _right_handed(found: Voxels) -> Voxels:
     affine = found.grid.affine_lps
-    size = np.linalg.det(affine[:3, :3]) if np.isfinite(affine).all() else np.nan
-    if not np.isfinite(size) or abs(size) < 1e-12:
-        raise GeometryError("its affine is no use: it squeezes the volume flat or holds values that are no numbers")
-    if size > 0:
+    refused = not np.isfinite(affine).all()
+    if not refused:
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        refused = spacing.min() < SHORTEST_MM or spacing.max() > LONGEST_MM or np.abs(affine[:3, 3]).max() > FARTHEST_MM
+    if refused or abs(np.linalg.det(affine[:3, :3] / spacing)) < FLAT:
+        raise GeometryError(
+            "its affine is no use: wanted finite numbers, three directions that span a volume, voxels of 0.001 mm to "
+            "1 m, an origin within 1 km"
+        )
+    if np.linalg.det(affine[:3, :3]) > 0:
         return found
     turned = affine.copy()
     turned[:3, 2] = -affine[:3, 2]

@@ -176,7 +176,7 @@ def test_frames_that_lie_unevenly_go_to_the_nearest_slice(tmp_path):
     assert report.moved == 4 and "nearest slice" in report.notes[0]
 
 
-@pytest.mark.parametrize("spacing", [None, 3.0])
+@pytest.mark.parametrize("spacing", [None, 3.0, 5.0])
 def test_frames_on_an_images_uneven_slices_keep_their_voxels(tmp_path, spacing):
     along = np.array([0, 3, 6, 12, 18, 21, 24.0])
     ct = Ct(shape=(8, 6, 7), axes=OBLIQUE, spacing_mm=(1.5, 2, 3))
@@ -205,11 +205,15 @@ def test_frames_on_an_images_uneven_slices_keep_their_voxels(tmp_path, spacing):
 def test_codes_that_segs_are_written_with_are_known():
     from data_prep.export.structures import structures
 
-    ambiguous = {"gtv_nodes", "ctv", "itv", "ptv"}  # share a code with another one
+    tissue = "85756007"  # what has no code of its own
+    expected = {tissue: None}
     for label, one in structures().items():
+        expected.setdefault(one.type_code[0], label)
+    assert set(expected.values()) >= {None, "lung_left", "lung_right", "lungs", "gtv", "heart", "esophagus"}
+    for code, label in expected.items():
         item, kind = Dataset(), Dataset()
-        kind.CodeValue, item.SegmentedPropertyTypeCodeSequence = one.type_code[0], [kind]
-        assert (coded_label(item) == label) != (label in ambiguous)
+        kind.CodeValue, item.SegmentedPropertyTypeCodeSequence = code, [kind]
+        assert coded_label(item) == label
 
 
 def test_what_lies_beyond_the_image_is_counted(tmp_path):
@@ -284,6 +288,53 @@ def test_a_broken_file_is_refused_by_name(tmp_path, keyword, value, named):
     edit(data)
     with pytest.raises((SeriesError, UnreadableFileError), match=named):
         read_segments(save(data, tmp_path / "broken"))
+
+
+def every_element(data):
+    """Each place in the data set and in the first item of every sequence, as a way to it: (keyword, keyword, ...)."""
+    for element in data:
+        if element.tag.group > 2 and element.keyword:
+            yield (element.keyword,)
+            if element.VR == "SQ" and element.value:
+                yield from ((element.keyword, *rest) for rest in every_element(element.value[0]))
+
+
+def parent_of(data, way):
+    for keyword in way[:-1]:
+        data = data[keyword].value[0]
+    return data
+
+
+WEIRD = {"DS": ["1e30", ""], "FD": [1e30, float("nan")], "US": [0, 65535], "IS": ["-1"], "CS": ["X"]}
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.filterwarnings("ignore")
+def test_without_any_element_or_with_odd_values_it_is_refused_flagged_or_right(tmp_path, kind):
+    ct = Ct(shape=(8, 6, 5))
+    masks = blobs(ct.shape)
+    path = write_seg(tmp_path / "seg", ct, masks, kind)
+    tried = 0
+    for way in every_element(dcmread(path)):
+        element = parent_of(dcmread(path), way)[way[-1]]
+        for value in [None, *WEIRD.get(element.VR, [])]:
+            data = dcmread(path)
+            parent = parent_of(data, way)
+            if value is None:
+                del parent[way[-1]]
+            else:
+                parent[way[-1]].value = [value] * element.VM if element.VM > 1 else value
+            data.save_as(tmp_path / "odd")
+            tried += 1
+            try:
+                drawn = read_segments(tmp_path / "odd")
+            except PrepError:
+                continue
+            for one in drawn:
+                if one.problem is None:
+                    out, report = one.fill(grid_of(ct))
+                    assert report.skipped or report.notes or np.array_equal(out, masks[one.number - 1]), (way, value)
+    assert tried > 100
 
 
 def test_cut_or_mutated_files_are_refused_or_right(tmp_path):

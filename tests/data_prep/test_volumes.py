@@ -250,7 +250,11 @@ def test_colours_are_refused(tmp_path, end):
         read_image(tmp_path / f"a.{end}")
 
 
-@pytest.mark.parametrize("affine", [np.diag([1, 1, 0, 1.0]), np.diag([1, np.nan, 1, 1.0])], ids=["flat", "nan"])
+@pytest.mark.parametrize(
+    "affine",
+    [np.diag([1, 1, 0, 1.0]), np.diag([1, np.nan, 1, 1.0]), np.diag([1, 1, 1e20, 1.0]), np.ones((4, 4)) * 1e9],
+    ids=["flat", "nan", "long", "far"],
+)
 def test_a_useless_affine_is_refused(tmp_path, affine):
     def edit(header):
         for n, row in enumerate("xyz"):
