@@ -118,7 +118,7 @@ class Bench:
 
     def _truth(self, base: Seed) -> Truth:
         dataset = self._convert(base.files, "truth")
-        assert len(dataset["cases"]) == 1 and not dataset["refused"], f"the seed {base.name} does not convert"
+        assert len(dataset["cases"]) == 1 and not dataset["refused"], f"the seed {base.name}: {dataset}"
         truth = Truth(meaning(contents(base.files)), said(dataset))
         verdict = judge(base, truth, base.files, self.folder / "truth" / "out", dataset, False)
         assert verdict.kind == "same", f"the seed {base.name} is {verdict}"

@@ -14,6 +14,8 @@ import numpy as np
 from fuzz.reference import Meaning, contents, fits, mask_of, meaning
 from fuzz.seeds import Seed, Tree
 
+from data_prep.verify import verify
+
 VERDICTS = {
     "same": "the same voxels as without damage, and nothing to say",
     "same, said": "the same voxels, and a word about the damage",
@@ -30,6 +32,7 @@ DEFECTS = {
     "outside": "something written, changed or left outside OUT",
     "silent": "voxels that nobody stated, slices or ROIs lost, without a word where it belongs",
     "unsaid": "damage that must be told came through without a word",
+    "unverified": "`lungseg-prep verify` finds a problem in what was written",
     "noise": "a warning let through to the terminal: such warnings quote values",
     "privacy": "a part of the patient's name in what was written",
 }
@@ -88,12 +91,15 @@ def judge(seed: Seed, truth: Truth, files: Tree, out: Path, dataset: Mapping[str
         return Verdict("privacy", leak)
     whole = now.whole - truth.said.whole
     rois = {number: words - truth.said.rois.get(number, Counter()) for number, words in now.rois.items()}
+    wrong = verify(out).problems if (out / "dataset.json").exists() else []
+    if wrong:
+        return Verdict("unverified", f"{wrong[0].file}: {wrong[0].what}")
     if not dataset["cases"]:
         return Verdict("refused", "; ".join(whole)) if whole else Verdict("silent", "no case and no word")
     comparison = _Comparison(truth.meaning, meaning(contents(files)), out)
     for case in dataset["cases"]:
         comparison.case(case, bool(whole), rois)
-    comparison.losses(dataset, bool(whole))
+    comparison.losses(dataset, bool(whole), any(rois.values()))
     if comparison.silent:
         return Verdict("silent", "; ".join(comparison.silent))
     spoken = bool(whole) or any(rois.values())
@@ -154,8 +160,8 @@ class _Comparison:
                 return
         self._note(spoken, f"the mask of ROI {roi['number']} is not what was drawn")
 
-    def losses(self, dataset: Mapping[str, Any], whole: bool) -> None:
-        """Slices and ROIs of the valid seed that are in no case."""
+    def losses(self, dataset: Mapping[str, Any], whole: bool, of_rois: bool) -> None:
+        """Slices and ROIs of the valid seed that are in no case; a word about other ROIs warns of the file as well."""
         if self.slices < len(self.true.slices):
             self._note(whole, f"{len(self.true.slices) - self.slices} slices are gone")
         entries = [roi for case in dataset["cases"] for roi in case["rois"]]
@@ -163,7 +169,7 @@ class _Comparison:
         for one in self.true.rois:
             still = self.now.unreadable or any(other.name == one.name for other in self.now.rois)
             if one.number not in numbers and one.name not in names and still:
-                self._note(whole, f"ROI {one.number} is gone")
+                self._note(whole or of_rois, f"ROI {one.number} is gone")
 
     def _note(self, spoken: bool, what: str) -> None:
         (self.differs if spoken else self.silent).append(what)
