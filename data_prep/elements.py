@@ -241,18 +241,23 @@ def _skip_items(data: bytes, at: int, implicit: bool, depth: int = 0) -> int:
             return at
         if tag != ITEM:
             raise _OddError
-        at = _skip_item(data, at, implicit, depth) if length == UNDEFINED else at + length
+        at = _skip_item(data, at, at + length if length != UNDEFINED else None, implicit, depth)
 
 
-def _skip_item(data: bytes, at: int, implicit: bool, depth: int) -> int:
-    while True:
-        tag, _, length, after = _implicit(data, at)
-        if tag == ITEM_END and length == 0:
-            return after
+def _skip_item(data: bytes, at: int, end: int | None, implicit: bool, depth: int) -> int:
+    """Where the item ends whose first element is `at`; it has to be at `end`, if that is given."""
+    while at != end:
+        if end is None:
+            tag, _, length, after = _implicit(data, at)
+            if tag == ITEM_END and length == 0:
+                return after
+        elif at > end:
+            raise _OddError
         tag, vr, length, at = _implicit(data, at) if implicit else _explicit(data, at)
         if tag >> 16 >= 0xFFFE or (length == UNDEFINED and vr not in (b"SQ", b"")):
             raise _OddError
         at = _skip_items(data, at, implicit, depth + 1) if length == UNDEFINED else at + length
+    return at
 
 
 def _elements(raw: dict[int, tuple[bytes, bytes]], tags: Sequence[str]) -> Elements:

@@ -4,7 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Union
@@ -135,6 +135,9 @@ def _parse_with_pydicom(stream: IO[bytes], size: int, tags: Sequence[str]) -> He
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
             sop_class = MEDIA_DIRECTORY
         syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "") or _bare_syntax(dataset)
+        for tag in tags:  # parsed here, where nobody sees the warnings that quote values
+            with suppress(Exception):
+                dataset.get(tag)
     return Header(dataset, size, offset, sop_class, syntax)
 
 
