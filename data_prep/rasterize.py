@@ -13,6 +13,7 @@ from data_prep.planes import PlaneReport, place
 ENOUGH_POINTS = 64  # to tell whether one contour lies in another
 AT_ONCE = 250_000  # crossings of an edge and a row: bounds the memory, whatever the contours are
 NEAR = 1e-14  # relative: products of doubles that differ by less may have changed sides by rounding
+TINY = 1e-250  # products this small lose digits, or vanish
 EVERY_BYTE = np.uint64(0x0101010101010101)
 
 
@@ -123,11 +124,13 @@ def _crossings(
     x0, dx, dy, above = x[edge], (x1 - x)[edge], (y1 - y)[edge], j - y[edge]
     i = np.clip(np.ceil(x0 + above / dy * dx), 0, columns)
     # The quotient is rounded; the products decide, so that a centre on an edge always falls on the same side.
-    across, scale = above * dx, NEAR * np.abs(above * dx)
-    i -= (i > 0) & ((i - 1 - x0) * dy >= across)
-    i += (i < columns) & ((i - x0) * dy < across)
+    across = above * dx
+    scale = np.maximum(NEAR * np.abs(across), TINY)
+    slanted = (above != 0) & (dx != 0)  # else the point is x0 itself
+    i -= slanted & (i > 0) & ((i - 1 - x0) * dy >= across)
+    i += slanted & (i < columns) & ((i - x0) * dy < across)
     near = (np.abs((i - x0) * dy - across) <= scale) | (np.abs((i - 1 - x0) * dy - across) <= scale)
-    doubtful = np.flatnonzero(near & (across != 0))
+    doubtful = np.flatnonzero(near & slanted)
     for n in doubtful[~_short(edges[:, edge[doubtful]])].tolist():
         i[n] = min(max(_exact_crossing(edges[:, edge[n]], int(j[n])), 0), columns)
     return j, i.astype(np.intp), edge

@@ -1,12 +1,13 @@
 """Shares of pixels: exact areas, whatever the contours do, against fine sampling and against the polygons' own area."""
 
+import sys
+
 import numpy as np
 import pytest
 from dicom_factory import Ct, rotation, square
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import coverage as coverage_module
 from data_prep.coverage import cover, coverage
 from data_prep.geometry import Grid, UnevenGrid
 from data_prep.rasterize import even_odd_area, fill_even_odd, rasterize
@@ -146,7 +147,7 @@ def test_overlaps_are_counted():
 
 
 def test_too_many_pieces_are_sampled_and_counted(monkeypatch):
-    monkeypatch.setattr(coverage_module, "MOST_PIECES", 50)
+    monkeypatch.setattr(sys.modules[cover.__module__], "MOST_PIECES", 50)
     ct = Ct(axes=rotation(20, 30, 40))
     turn = np.linspace(0, 2 * np.pi, 99, endpoint=False)
     ring = ct.points_mm(np.column_stack([9.2 + 5 * np.cos(turn), 6.7 + 5 * np.sin(turn), 0 * turn + 3]))

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from dicom_factory import Ct, rotation, square
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.geometry import Grid
@@ -58,6 +58,9 @@ NICE = [n / 10 for n in range(-20, 150)]  # decimals: edges through centres that
 
 
 @settings(max_examples=300, deadline=None)
+@example([[(-2.0, -2.0), (-2.0, 2.6e-71), (1e-295, 0.0)]])
+@example([[(0.1, -2.0), (0.1, 2.6e-71), (1e-295, 0.0)]])
+@example([[(-2.0, -2.0), (7.0, 5e-324), (1e-160, -1e-160), (3.0, 2e-308)]])
 @given(polygons_of(st.one_of(st.sampled_from(NICE), st.floats(-3, 16), st.integers(-2, 14).map(float))))
 def test_equals_the_exact_even_odd_test_for_any_doubles(polygons):
     assert np.array_equal(fill(polygons), brute_force(polygons))
