@@ -13,9 +13,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default OUT/qc.html); FILE.json is written beside it"
     )
-    command.add_argument(
-        "--jobs", type=_count, metavar="N", help="cases at once (default: one a core, up to 4; each needs 0.5 GB)"
-    )
+    command.add_argument("--jobs", type=_count, metavar="N", help="cases at once (default: one a core, up to 4)")
 
 
 def _count(text: str) -> int:

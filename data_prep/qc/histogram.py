@@ -27,10 +27,10 @@ def hu_facts(array_ijk: NDArray, limits: Limits = LIMITS) -> HuFacts:
     if padding is not None:
         tissue[padding + OFFSET] = 0
     left = max(int(tissue.sum()), 1)
-    there = np.flatnonzero(tissue) - OFFSET
+    lowest, highest = _range(array_ijk, tissue, padding)
     return HuFacts(
-        lowest=float(there[0]),
-        highest=float(there[-1]),
+        lowest=lowest,
+        highest=highest,
         padding_hu=padding,
         padding_share=0.0 if padding is None else float(counts[padding + OFFSET] / total),
         below_share=float(_between(tissue, -OFFSET, limits.low_hu - 1) / left),
@@ -75,11 +75,25 @@ def lowest_peak(counts: NDArray[np.int64], from_hu: int) -> int | None:
     return int(from_hu + start + usable[start : start + PEAK_BIN_HU].argmax())
 
 
+def _range(array_ijk: NDArray, counts: NDArray[np.int64], padding: int | None) -> tuple[float, float]:
+    """Lowest and highest value as they are, padding left out; the counts know whole HU of 16 bits only."""
+    there = np.flatnonzero(counts) - OFFSET
+    if array_ijk.dtype == np.int16:
+        return float(there[0]), float(there[-1])
+    lowest, highest = np.inf, -np.inf
+    for k in range(array_ijk.shape[2]):
+        plane = array_ijk[:, :, k]
+        plane = plane[np.isfinite(plane) & (True if padding is None else plane > padding + 0.5)]
+        if plane.size:
+            lowest, highest = min(lowest, float(plane.min())), max(highest, float(plane.max()))
+    return round(lowest, 3), round(highest, 3)
+
+
 def _padding(counts: NDArray[np.int64]) -> int | None:
     """The lowest value if it looks like what a scanner puts where it measured nothing."""
     there = np.flatnonzero(counts) - OFFSET
     lowest = int(there[0])
-    alone = len(there) == 1 or there[1] - lowest > PADDING_ALONE_HU
+    alone = len(there) > 1 and there[1] - lowest > PADDING_ALONE_HU
     enough = counts[lowest + OFFSET] >= PADDING_SHARE * counts.sum()
     return lowest if lowest < PADDING_HU and alone and enough else None
 

@@ -11,7 +11,7 @@ from data_prep.geometry import Grid
 from data_prep.qc.body import Body
 from data_prep.qc.masks import Packed
 from data_prep.qc.outlines import on_slices, paths
-from data_prep.qc.pixels import Colour, grey, jpeg_uri, mask_uri, png_uri
+from data_prep.qc.pixels import WINDOW_HU, Colour, grey, jpeg_uri, mask_uri, png_uri
 from data_prep.qc.views import (
     PLANES,
     SliceView,
@@ -194,9 +194,8 @@ class _Painter:
         grid = self.scene.grid
         view = patient_view(grid, name, self.low, self.high)
         index = sample_index(grid, view, grid.points_mm(centre), _fit(view, WIDTH_PX))
-        values = ndimage.map_coordinates(
-            self.scene.image_ijk, np.moveaxis(index, -1, 0), np.float32, 1, mode="grid-constant", cval=-2000.0
-        )
+        values = ndimage.map_coordinates(self.scene.image_ijk, np.moveaxis(index, -1, 0), np.float32, 1, mode="nearest")
+        values[((index < -0.5) | (index > np.array(grid.shape_ijk) - 0.5)).any(axis=-1)] = WINDOW_HU[0]
         nearest = np.rint(index).astype(np.intp)
         which = np.zeros(nearest.shape[:2], np.uint8)
         for roi in self.order:

@@ -76,6 +76,22 @@ def test_the_lowest_peak_moves_with_the_rescaling(slope, intercept, peak):
     assert abs(hu_facts(hu).air_peak - peak) <= 10
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
+def test_lowest_and_highest_are_exact_whatever_the_type(dtype):
+    hu = chest()[0].astype(dtype)
+    hu[:12] = -3024
+    hu[40, 30, 3], hu[41, 30, 3] = (30000, -1300) if dtype == np.int16 else (100_000.25, -1300.25)
+    facts = hu_facts(hu)
+    wanted = (-1300, 30000) if dtype == np.int16 else (hu[41, 30, 3], hu[40, 30, 3])
+    assert (facts.lowest, facts.highest) == wanted and facts.padding_hu == -3024
+    assert facts.above_share == facts.below_share == pytest.approx(1 / (hu.size * 68 / 80))
+
+
+def test_an_image_of_one_value_is_not_all_padding():
+    facts = hu_facts(np.full((5, 4, 3), -3024, np.int16))
+    assert facts.padding_hu is None and facts.lowest == facts.highest == -3024 and facts.below_share == 1
+
+
 def test_no_peak_in_nothing():
     assert lowest_peak(np.zeros(65536, np.int64), -1100) is None
 

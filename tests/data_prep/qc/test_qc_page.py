@@ -251,3 +251,32 @@ def test_a_real_chest_is_clean_until_something_is_wrong_with_it(real_data, tmp_p
         roi["label"] = {"lung_left": "lung_right", "lung_right": "lung_left"}.get(roi["label"], roi["label"])
     (out / "dataset.json").write_text(json.dumps(dataset))
     assert {"tumour_outside", "lungs_swapped"} <= codes(qc(out, jobs=1), "LUNG1-001")
+
+
+NOISE = np.random.default_rng(0)
+ODD = {
+    "one voxel": np.zeros((1, 1, 1), np.int16),
+    "one slice": NOISE.integers(-1000, 400, (64, 50, 1)).astype(np.int16),
+    "one value": np.full((20, 20, 20), -3024, np.int16),
+    "no numbers": np.full((9, 8, 7), np.nan, np.float32),
+    "endless": np.where(NOISE.random((20, 20, 20)) > 0.5, np.inf, -500).astype(np.float32),
+    "huge": NOISE.integers(-(10**9), 10**9, (20, 20, 20)).astype(np.int32),
+    "bytes": NOISE.integers(0, 255, (20, 20, 20)).astype(np.uint8),
+    "a sheet": NOISE.integers(-1000, 400, (200, 3, 90)).astype(np.int16),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_are_flagged_and_shown_all_the_same(tmp_path, name):
+    hu, affine = ODD[name], np.array([[-1.5, 0, 0, 9], [0, -2, 0.5, 7], [0, 0, 4, -50], [0, 0, 0, 1.0]])
+    write_nifti(tmp_path / "x" / "image.nii.gz", np.asfortranarray(hu), affine)
+    write_nifti(tmp_path / "x" / "m.nii.gz", np.ones(hu.shape, np.uint8), affine)
+    roi = {"name": "m", "label": "lung_left", "status": "ok", "file": "x/m.nii.gz"}
+    case = {"id": "x", "patient_id": "x", "status": "ok", "image": "x/image.nii.gz", "modality": "CT"}
+    case |= {"shape": list(hu.shape), "spacing_mm": [1.5, 2, 4], "orientation": "LPS", "rois": [roi]}
+    write_dataset(tmp_path, [case], [])
+    result = qc(tmp_path, jobs=1)
+    assert result.exit_code == 0 and result.content["cases"][0]["worst"] == "bad"
+    facts = result.content["cases"][0]["facts"]
+    assert facts["rois"][0]["voxels"] == hu.size
+    json.dumps(result.content, allow_nan=False)
