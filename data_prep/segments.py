@@ -25,7 +25,7 @@ from data_prep.slices import text
 if TYPE_CHECKING:
     from data_prep.files import Header
 
-__all__ = ["SEG", "SEG_CLASSES", "SEG_TAGS", "SegHeader", "coded_label", "read_segments", "seg_header"]
+__all__ = ["SEG", "SEG_CLASSES", "SEG_TAGS", "SegHeader", "SegmentName", "coded_label", "read_segments", "seg_header"]
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEG = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -46,8 +46,19 @@ SEG_TAGS = (
 
 
 @dataclass(frozen=True)
+class SegmentName:
+    """A segment as the header lists it. label: by its code, for a name that says nothing; None where not known."""
+
+    number: int | None
+    name: str
+    label: str | None
+
+
+@dataclass(frozen=True)
 class SegHeader(StructHeader):
     """What a SEG refers to, in the form in which an RTSTRUCT says it: the two are paired by the same rules."""
+
+    segments: tuple[SegmentName, ...] = ()
 
 
 def seg_header(path: Path, header: "Header") -> SegHeader:
@@ -62,6 +73,10 @@ def seg_header(path: Path, header: "Header") -> SegHeader:
         study_uid=text(data, "StudyInstanceUID"),
         patient_id=text(data, "PatientID"),
         references=(Reference(text(data, "FrameOfReferenceUID"), tuple(dict.fromkeys(filter(None, series)))),),
+        segments=tuple(
+            SegmentName(whole_number(item, "SegmentNumber"), text(item, "SegmentLabel"), coded_label(item))
+            for item in items(data, "SegmentSequence")
+        ),
     )
 
 

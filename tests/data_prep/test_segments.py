@@ -234,6 +234,10 @@ def test_it_is_paired_by_the_series_it_names(tmp_path):
     found = seg_header(path, read_header(path, SEG_TAGS))
     (reference,) = found.references
     assert reference.series_uids == (ct.series_uid,)
+    assert [(one.number, one.name, one.label) for one in found.segments] == [
+        (1, "Lung, left", "lungs"),
+        (2, "Tumour", "lungs"),
+    ]
     slices = [write_ct(tmp_path / one.series, one)[0] for one in (ct, other)]
     series = [slice_header(one, read_header(one, SLICE_TAGS)) for one in slices]
     pairing = pair([found], {one.series_uid: one for one in series})
