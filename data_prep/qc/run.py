@@ -59,8 +59,8 @@ def qc(folder: Path, *, page: Path | None = None, jobs: int | None = None, progr
     """
     from data_prep.qc.page import render
 
+    dataset = read_dataset(Path(folder))
     folder = Path(folder) if Path(folder).is_dir() else Path(folder).parent
-    dataset = read_dataset(folder)
     page = page or folder / "qc.html"
     made = {outcome.name: outcome for outcome in _examine_all(folder, dataset["cases"], jobs, progress)}
     entries = []
