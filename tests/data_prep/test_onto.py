@@ -69,7 +69,13 @@ def test_what_lies_beyond_the_image_is_cut_off_and_counted(low, shape, layout, s
     assert np.array_equal(out, truth)
     cut = int((~inside).sum())
     assert [note.split()[0] for note in report.notes] == ([str(cut)] if cut else [])
-    assert report.planes_in == report.rasterised + report.skipped
+    kept = np.zeros(shape, int)
+    kept[tuple((at[inside] - low).T)] = 1
+    total, held = (stored(one, order, signs).sum(axis=(0, 1)) for one in (block, kept))
+    assert report.planes_in == (total > 0).sum()
+    assert report.rasterised == (held > 0).sum()
+    assert report.clipped == ((held > 0) & (held < total)).sum()
+    assert report.skipped == ((held == 0) & (total > 0)).sum()
 
 
 @settings(max_examples=30, deadline=None)
