@@ -177,14 +177,13 @@ def even_odd_area(polygons_ij: Sequence[Array]) -> float:
 def _even_odd(polygons_ij: Sequence[Array], areas: Array) -> float:
     if len(areas) == 1:
         return float(areas[0])
-    boxes = [(polygon.min(axis=0), polygon.max(axis=0)) for polygon in polygons_ij]
+    low = np.array([polygon.min(axis=0) for polygon in polygons_ij])
+    high = np.array([polygon.max(axis=0) for polygon in polygons_ij])
     total = 0.0
     for n, polygon in enumerate(polygons_ij):
-        depth = sum(
-            _lies_in(polygon, other)
-            for m, other in enumerate(polygons_ij)
-            if m != n and (boxes[m][0] <= boxes[n][0]).all() and (boxes[m][1] >= boxes[n][1]).all()
-        )
+        around = ((low <= low[n]) & (high >= high[n])).all(axis=1)
+        around[n] = False
+        depth = sum(_lies_in(polygon, polygons_ij[m]) for m in np.flatnonzero(around).tolist())
         total += float(areas[n]) if depth % 2 == 0 else -float(areas[n])
     return total
 

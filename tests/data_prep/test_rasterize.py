@@ -102,6 +102,15 @@ def test_holes_islands_and_keyholes():
     assert even_odd_area([np.array(keyhole, float)]) == 49 - 25
 
 
+def test_many_islands_with_holes_on_one_slice():
+    """A chessboard of rings: areas, holes and their depth, of hundreds of contours that don't touch."""
+    rings = [[(x - h, y - h), (x + h, y - h), (x + h, y + h), (x - h, y + h)]
+             for x in range(5, 400, 10) for y in range(5, 100, 10) for h in (3.3, 1.6)]  # fmt: skip
+    polygons = [np.array(ring, float) for ring in rings]
+    assert even_odd_area(polygons) == pytest.approx(400 * (6.6**2 - 3.2**2))
+    assert fill(polygons, 400, 100).sum() == 400 * (7 * 7 - 3 * 3)
+
+
 def circle(ct, k, centre_ij, radius_mm, points=720):
     """A circle in mm on plane k; `centre_ij` in continuous index."""
     turn = np.linspace(0, 2 * np.pi, points, endpoint=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from dicom_factory import Ct, contour_item, square, write_ct, write_rtstruct
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -56,6 +56,52 @@ def test_one_contour_that_cannot_be_used_is_counted_and_costs_no_other(tmp_path,
     left, right = read(tmp_path, lambda data: spoil(data.ROIContourSequence[0].ContourSequence[1]))
     assert len(left.contours_mm) == 2 and not left.unusable
     assert len(right.contours_mm) == 2 and right.unusable == {why: 1} and right.problem is None
+
+
+@pytest.mark.parametrize("kind", ["CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR", "closed_planar"])
+def test_closed_contours_by_another_name_are_used(tmp_path, kind):
+    def edit(data):
+        for item in data.ROIContourSequence[0].ContourSequence:
+            item.ContourGeometricType = kind
+
+    right = read(tmp_path, edit)[1]
+    assert len(right.contours_mm) == 3 and right.problem is None and not right.unusable
+
+
+def test_bad_contours_do_not_shift_the_numbers_of_those_behind_them(tmp_path):
+    """All numbers of a file are parsed together: each contour must get its own."""
+
+    def edit(data):
+        first, *_ = data.ROIContourSequence[0].ContourSequence
+        first.ContourData = ["1e400", *first.ContourData[1:]]
+        data.ROIContourSequence[1].ContourSequence[0].ContourGeometricType = "POINT"
+
+    left, right = read(tmp_path, edit)
+    np.testing.assert_allclose(left.contours_mm, LEFT[1:], atol=1e-6)
+    np.testing.assert_allclose(right.contours_mm, RIGHT[1:], atol=1e-6)
+    assert right.unusable == {"coordinates that are no finite numbers": 1}
+    assert left.unusable == {"contour type POINT": 1}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_in_the_images_that_a_contour_names_costs_no_contour(tmp_path, data):
+    def edit(whole):
+        image = Dataset()
+        image.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        image.ReferencedSOPInstanceUID = "1.2.34567.89"
+        whole.ROIContourSequence[0].ContourSequence[0].ContourImageSequence = [image]
+
+    path = write_rtstruct(tmp_path / "rs", CT, {"L": LEFT}, edit=edit)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\x06\x30\x16\x00") + 8  # behind the sequence's own length
+    end = content.index(b"1.2.34567.89", start) + 12
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(start, end - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    (roi,) = read_rtstruct(path)
+    np.testing.assert_allclose(roi.contours_mm, LEFT, atol=1e-6)
+    assert len(roi.image_uids) == 2
 
 
 @pytest.mark.parametrize("bad", [b"nan", b"inf", b"x.y1", b"1_00"])
