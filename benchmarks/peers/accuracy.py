@@ -1,23 +1,28 @@
-"""The cases that accuracy is measured on: seven solids on 1 x 1 x 3 mm, and a nodule of 4 mm on 1 x 1 x 1 mm."""
+"""The cases that accuracy is measured on: seven solids on 1 x 1 x 3 mm, and eight nodules of 4 mm on 1 x 1 x 1 mm."""
 
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.cases import Case, Roi, Volume, even, offset_hu, on_grid, stored_values, volume_mm3
+from benchmarks.peers.cases import Case, Roi, Volume, even, offset_hu, on_grid, stored_values
 from benchmarks.peers.dicom import Contour, Series, write_rtstruct, write_series
 from benchmarks.peers.shapes import Solid, seven, sphere
 
 CENTRES_MM = np.random.default_rng(7).uniform((-20, 50, -165), (30, 95, -140), (7, 3))  # anywhere, on no raster
-NODULE_MM = (11.37, 47.83, -171.62)
+NODULES_MM = np.random.default_rng(8).uniform((-40, 30, -190), (40, 110, -155), (8, 3))
+NODULE_RADIUS_MM = 2.0
 
 
 def make(root: Path) -> list[Case]:
     shapes = even("shapes", (144, 136, 40), (1.0, 1.0), 3.0)
-    nodule = even("nodule", (128, 128, 60), (1.0, 1.0), 1.0)
+    nodules = even("nodules", (128, 128, 60), (1.0, 1.0), 1.0)
+    small = [
+        sphere(centre, NODULE_RADIUS_MM, f"nodule {letter}")
+        for letter, centre in zip("abcdefgh", NODULES_MM, strict=True)
+    ]
     return [
         _write(root, "seven solids", shapes, seven(CENTRES_MM)),
-        _write(root, "a nodule of 4 mm", nodule, [sphere(np.array(NODULE_MM), 2.0, "nodule 4 mm")]),
+        _write(root, "eight nodules of 4 mm", nodules, small),
     ]
 
 
@@ -27,7 +32,7 @@ def _write(root: Path, trap: str, series: Series, solids: list[Solid]) -> Case:
     write_series(folder / "ct", series, lambda k: stored_values(series, k, offset))
     write_rtstruct(folder / "rtstruct" / "rs.dcm", series, [(solid.name, _contours(series, solid)) for solid in solids])
     rois = [Roi(one.name, one.inside, on_grid(series, one.inside), one.volume_mm3) for one in solids]
-    return Case(series.case, trap, (Volume(offset, volume_mm3(series)),), tuple(rois))
+    return Case(series.case, trap, (Volume(offset, series),), tuple(rois))
 
 
 def _contours(series: Series, solid: Solid) -> list[Contour]:

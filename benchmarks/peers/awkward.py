@@ -19,7 +19,6 @@ from benchmarks.peers.cases import (
     even,
     offset_hu,
     stored_values,
-    volume_mm3,
 )
 from benchmarks.peers.dicom import Contour, Series, decimals, save, slice_dataset, uid, write_series
 from benchmarks.peers.multi_frame import join_frames
@@ -36,13 +35,13 @@ def make(root: Path) -> list[Case]:
 
 def _spacing() -> list[Draft]:
     uneven = np.concatenate([np.arange(14) * 3.0, 39 + 6.0 * np.arange(1, 9)])
-    missing = np.delete(np.arange(30) * STEP_MM, 13)
+    missing = np.delete(np.arange(30) * STEP_MM, (13, 14))
     jitter = np.arange(40) * 2.0
     jitter[1:] += 0.02
     return [
         Draft(PLAIN, "nothing: an ordinary case"),
         Draft("gaps", "slices 3 mm apart, then 6 mm", at("gaps", uneven)),
-        Draft("missing", "one slice missing", at("missing", missing)),
+        Draft("missing", "two neighbouring slices missing", at("missing", missing)),
         Draft("jitter", "the first of 39 gaps 0.02 mm wider", at("jitter", jitter)),
     ]
 
@@ -61,7 +60,7 @@ def _orientation() -> list[Draft]:
         Draft("prone", "prone: rows and columns run backwards",
               even("prone", axes=np.diag([-1.0, -1.0, 1.0]), tags={"PatientPosition": "HFP"})),
         Draft("sagittal", "sagittal slices", even("sagittal", axes=sagittal)),
-        Draft("oblique", "planes turned by 10 and 20 degrees", even("oblique", axes=_turned(0, 0.1745) @ _turned(2, 0.349))),
+        Draft("oblique", "planes turned by 10 and 20 deg", even("oblique", axes=_turned(0, 0.17) @ _turned(2, 0.35))),
     ]  # fmt: skip
 
 
@@ -86,8 +85,8 @@ def _files() -> list[Draft]:
         return data
 
     return [
-        Draft("rescale", "another RescaleIntercept on each slice", stored=rescaled, edit_slice=intercept),
-        Draft("jpeg8", "8-bit baseline JPEG of 12-bit pixels", edit_slice=jpeg),
+        Draft("rescale", "another RescaleIntercept on each slice", stored=rescaled, edit_slice=intercept, in_hu=True),
+        Draft("jpeg8", "8-bit baseline JPEG of 12-bit pixels", edit_slice=jpeg, in_hu=True),
     ]
 
 
@@ -128,7 +127,7 @@ def _contours() -> list[Draft]:
     return [
         Draft("malformed", "one contour a number short", edit_contours=malformed, enough={"Lung-Left": 0.9}),
         Draft("edge", "contours across the edge and below the first slice", spheres=edge, beyond=6),
-        Draft("holes", "holes as contours of their own", spheres=holes),
+        Draft("holes", "holes as contours of their own", spheres=holes, enough={"Lung-Left": 0.9}),
         Draft("sub-pixel", "a contour around no pixel centre", spheres=dots, edit_contours=dot, absent=("Dot",)),
     ]
 
@@ -147,10 +146,10 @@ def _multi_frame(root: Path) -> Case:
 def _two_series(root: Path) -> Case:
     case = Draft("two-series", "two series of one study in one folder").write(root)
     first = even(case.name)
-    second = Series(case.name, first.shape_ij, first.spacing_mm, first.positions_mm + [0, 0, 1.5], name="ct2")
+    second = Series(case.name, first.shape_ij, first.spacing_mm, first.positions_mm + np.array((0, 0, 1.5)), name="ct2")
     offset = case.volumes[0].offset_hu + 200
     write_series(root / case.name / "ct", second, lambda k: stored_values(second, k, offset))
-    return Case(case.name, case.trap, (*case.volumes, Volume(offset, volume_mm3(second))), case.rois)
+    return Case(case.name, case.trap, (*case.volumes, Volume(offset, second)), case.rois)
 
 
 def _localizer(root: Path) -> Case:
@@ -173,7 +172,7 @@ def _duplicate(root: Path) -> Case:
 
 
 def _truncated(root: Path) -> Case:
-    case = Draft("truncated", "one file cut off in its pixels").write(root)
+    case = Draft("truncated", "one file cut off in its pixels", in_hu=True).write(root)
     path = sorted((root / case.name / "ct").iterdir())[11]
     path.write_bytes(path.read_bytes()[:-9000])
     return case

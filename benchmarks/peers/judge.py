@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.peers.cases import Volume
 from benchmarks.peers.shapes import Inside
+
+TOLERANCE_HU = 4  # rounding to whole HU, twice, and interpolation
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,36 @@ class Written:
 
 
 def read(path: Path) -> Written:
-    """A mask or image: .npz as rt_utils.py here writes it, else anything that SimpleITK reads."""
+    """A mask or image: .npz as rt_utils.py here writes it, NIfTI by its sform, which may be askew, .nrrd and others.
+
+    Raises ValueError for other than three dimensions, and what nibabel and SimpleITK raise.
+    """
     if path.suffix == ".npz":
         with np.load(path) as data:
             return Written(path, str(data["name"]), data["array"], data["steps"], data["positions"])
-    import SimpleITK as sitk
+    array, affine = _nifti(path) if ".nii" in path.name else _other(path)
+    if array.ndim != 3:
+        raise ValueError(f"{array.ndim} dimensions")
+    positions = affine[:3, 3] + np.arange(array.shape[2])[:, None] * affine[:3, 2]
+    return Written(path, path.name.split(".nii")[0].split(".nrrd")[0], array, affine[:3, :2], positions)
 
-    image = sitk.ReadImage(str(path))
-    if image.GetDimension() != 3:
-        raise ValueError(f"{path.name} has {image.GetDimension()} dimensions, wanted 3")
-    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
-    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    positions = np.array(image.GetOrigin()) + np.arange(array.shape[2])[:, None] * steps[:, 2]
-    return Written(path, path.name.split(".nii")[0].split(".nrrd")[0], array, steps[:, :2], positions)
+
+def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Array and affine (LPS)."""
+    import nibabel
+
+    image = nibabel.load(path)
+    return np.asarray(image.dataobj), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+
+
+def _other(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import SimpleITK
+
+    image = SimpleITK.ReadImage(str(path))
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return SimpleITK.GetArrayFromImage(image).T, affine
 
 
 def plain(name: str) -> str:
@@ -85,7 +105,7 @@ def score_mask(mask: Written, inside: Inside, reference_mm3: float) -> MaskScore
 class ImageScore:
     """wrong: share of voxels whose HU are not those of their place. off_mm: at least so far off is the worst of 99 %.
 
-    covered: its volume over that of the series.
+    covered: how much of the series' volume is there. Voxels beyond the series, padding, do not count.
     """
 
     wrong: float
@@ -93,11 +113,13 @@ class ImageScore:
     covered: float
 
 
-def score_image(image: Written, slope_hu: np.ndarray, offset_hu: float, volume_mm3: float) -> ImageScore:
+def score_image(image: Written, volume: Volume, slope_hu: np.ndarray) -> ImageScore:
     """The case's HU rise evenly in space, by slope_hu (3,) a mm, so a deviation in HU is a distance at least."""
     points = image.all_points_mm()
-    off = np.abs(image.array - (points @ slope_hu + offset_hu)) / np.linalg.norm(slope_hu)
-    tolerance = 4 / np.linalg.norm(slope_hu)  # rounding to whole HU, twice, and interpolation
-    wrong = float((off > tolerance).mean())
-    covered = float(image.voxel_mm3.sum() * np.prod(image.array.shape[:2]) / volume_mm3)
-    return ImageScore(wrong, float(np.quantile(off, 0.99)), covered)
+    held = (volume.inside(points, rim=0.5).sum(axis=(0, 1)) * image.voxel_mm3).sum() / volume.volume_mm3
+    inside = volume.inside(points)
+    if not inside.any():
+        return ImageScore(1.0, np.inf, float(held))
+    off = np.abs(image.array[inside] - (points[inside] @ slope_hu + volume.offset_hu)) / np.linalg.norm(slope_hu)
+    wrong = float((off > TOLERANCE_HU / np.linalg.norm(slope_hu)).mean())
+    return ImageScore(wrong, float(np.quantile(off, 0.99)), float(held))

@@ -6,9 +6,20 @@ from pydicom import Dataset
 
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 PER_SLICE = (
-    "SOPInstanceUID ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SliceLocation "
-    "InstanceNumber RescaleIntercept RescaleSlope RescaleType PixelData ConvolutionKernel KVP"
-).split()
+    "SOPInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SliceLocation",
+    "InstanceNumber",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "PixelData",
+    "ConvolutionKernel",
+    "KVP",
+)
 
 
 def join_frames(slices: Sequence[Dataset]) -> Dataset:

@@ -10,9 +10,19 @@ from pathlib import Path
 from types import ModuleType
 
 TOOLS = (
-    "ours dcm2niix plastimatch rt_utils simpleitk monai_reader dicom2nifti dcmrtstruct2nii platipy dicom_rt_tool "
-    "med_imagetools"
-).split()
+    "ours",
+    "ours_repairing",
+    "dcm2niix",
+    "plastimatch",
+    "rt_utils",
+    "simpleitk",
+    "monai_reader",
+    "dicom2nifti",
+    "dcmrtstruct2nii",
+    "platipy",
+    "dicom_rt_tool",
+    "med_imagetools",
+)
 VENVS = "LUNGSEG_PEERS"  # environment variable: the folder that benchmarks.peers.install filled
 IMPORT_LIMIT_S = 120
 
@@ -78,7 +88,16 @@ def find(module: ModuleType, venvs: Path) -> Tool:
         why = done.stderr.strip().rpartition("\n")[2]
         missing = f"not installed (python -m benchmarks.peers.install {environment(module, venvs).name})"
         return Tool(module, python, "", missing if "ModuleNotFoundError" in why and not own.exists() else why)
-    return Tool(module, python, done.stdout.split()[-1], None)
+    return Tool(module, python, done.stdout.split()[-1], _without_options(module, python))
+
+
+def _without_options(module: ModuleType, python: str) -> str | None:
+    """Why a variant of a tool can't be run: this version has not its options."""
+    if not hasattr(module, "OPTIONS"):
+        return None
+    told = subprocess.run([python, *module.HELP], capture_output=True, text=True).stdout
+    lacking = [option for option in module.OPTIONS if option.startswith("--") and option not in told]
+    return f"no option {' '.join(lacking)}" if lacking else None
 
 
 def _program(module: ModuleType) -> Tool:

@@ -12,7 +12,6 @@ def commands(python: str, case: Path, out: Path) -> dict[str, list[str]]:
     return {
         "CT, .nii.gz (-z y -1)": _command(python, case, out, "-z", "y", "-1"),
         "CT, .nii (-z n)": _command(python, case, out, "-z", "n"),
-        "CT, .nii.gz (-z y -6)": _command(python, case, out, "-z", "y", "-6"),
     }
 
 

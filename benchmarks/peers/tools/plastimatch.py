@@ -1,11 +1,12 @@
 """plastimatch convert: CT, or the masks alone; each is a run of its own."""
 
+import shlex
 from pathlib import Path
 
 NAME, PACKAGE, PROGRAM = "plastimatch", None, "plastimatch"
 INSTALL = "apt-get install plastimatch"
 MAKES = ("image", "masks")
-IMAGES, MASKS = "image.nii.gz", "masks/*"
+IMAGES, MASKS = "image.nii", "masks/*"
 
 
 def commands(python: str, case: Path, out: Path) -> dict[str, list[str]]:
@@ -16,7 +17,10 @@ def commands(python: str, case: Path, out: Path) -> dict[str, list[str]]:
 
 
 def judged(python: str, case: Path, out: Path) -> list[str]:
-    return [*_masks(case), "--output-prefix", str(out / "masks"), "--output-img", str(out / "image.nii.gz")]
+    """Both runs, the second one even if the first one fails; the exit code is the worse."""
+    masks = shlex.join([*_masks(case), "--output-prefix", str(out / "masks")])
+    image = shlex.join(["plastimatch", "convert", "--input", str(case / "ct"), "--output-img", str(out / "image.nii")])
+    return ["sh", "-c", f"{masks}; code=$?; {image} && exit $code"]
 
 
 def _masks(case: Path) -> list[str]:

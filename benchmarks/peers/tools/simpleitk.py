@@ -16,11 +16,11 @@ def commands(python: str, case: Path, out: Path) -> dict[str, list[str]]:
 
 
 def main(folder: str, path: str) -> None:
-    import SimpleITK as sitk
+    import SimpleITK
 
-    reader = sitk.ImageSeriesReader()
+    reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
-    sitk.WriteImage(reader.Execute(), path)
+    SimpleITK.WriteImage(reader.Execute(), path)
 
 
 if __name__ == "__main__":
