@@ -21,6 +21,7 @@ Spans = tuple[tuple[int, int], ...]  # (offset, length) of each fragment of one 
 PIXEL_DATA = b"\xe0\x7f\x10\x00"
 BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 JPEG = "1.2.840.10008.1.2.4."
+NEAR_LOSSLESS = f"{JPEG}81"
 # Transfer syntax -> pydicom's plugins, the first one installed is taken, and how to get it.
 GDCM, OPENJPEG, JPEGLS = "pip install python-gdcm", "pip install pylibjpeg pylibjpeg-openjpeg", "pip install pyjpegls"
 PLUGINS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -66,6 +67,8 @@ def read_decoded(header: SliceHeader) -> Integers:
             f"the pixels of {header.path.name} decode to {stored.dtype} {stored.shape}; "
             f"wanted integers {(header.rows, header.columns)}"
         )
+    if syntax == NEAR_LOSSLESS and header.pixels.signed:
+        _refuse_wrapped(header, encoded, stored)
     return stored
 
 
@@ -248,6 +251,24 @@ def _refuse_other_image(header: SliceHeader, encoded: bytes) -> None:
     if signed and not header.pixels.signed:
         raise SeriesError(
             f"the compressed image in {header.path.name} is signed; PixelRepresentation (0028,0103) says unsigned"
+        )
+
+
+def _refuse_wrapped(header: SliceHeader, encoded: bytes, stored: Integers) -> None:
+    """Raise SeriesError where near-lossless JPEG-LS may have carried a signed value over the end of the range.
+
+    JPEG-LS knows no sign: the lowest value's neighbour in bits is the highest one, and an error of 1 swaps them.
+    """
+    at = 2
+    while at + 4 <= len(encoded) and encoded[at] == 0xFF and encoded[at + 1] != 0xDA:
+        at += 2 + struct.unpack(">H", encoded[at + 2 : at + 4])[0]
+    near = encoded[at + 5 + 2 * encoded[at + 4]] if at + 7 < len(encoded) else 0
+    found = _codestream(encoded)
+    limit = 2 ** ((found[3] if found else 16) - 1)
+    if near and (stored.min() <= near - limit or stored.max() >= limit - 1 - near):
+        raise SeriesError(
+            f"{header.path.name} is {syntax_name(header.pixels)} of signed values up to the ends of their range, "
+            f"where its error of up to {near} turns the lowest into the highest. Ask for the series without loss."
         )
 
 
