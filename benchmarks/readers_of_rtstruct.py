@@ -4,6 +4,8 @@ Masks of a made chest are written in each contour style, and by rt-utils for com
 is installed. Prints a table: Dice and volume error of the voxels against the mask that went in.
 """
 
+import contextlib
+import io
 import shutil
 import subprocess
 import tempfile
@@ -138,7 +140,8 @@ def _by_rt_utils(masks: Masks, series: ReferenceSeries, path: Path) -> Path:
     struct = RTStructBuilder.create_new(str(series.slices[0].path.parent))
     for name, mask in masks.items():
         struct.add_roi(mask=mask.transpose(1, 0, 2), name=name)
-    struct.save(str(path))
+    with contextlib.redirect_stdout(io.StringIO()):
+        struct.save(str(path))
     return path
 
 

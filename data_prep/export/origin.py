@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep import __version__
 from data_prep.export.reference import ReferenceSeries
+from data_prep.files import quiet_pydicom
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    from pydicom import DataElement, Dataset
 
 MANUFACTURER, MODEL = "lungseg-monai", "lungseg-prep"
 # Type 2 tags of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): empty where the series has none.
@@ -67,20 +68,23 @@ class Origin:
 
 
 def copy_patient(data: "Dataset", series: ReferenceSeries) -> list[str]:
-    """Copy patient and study from the series' header into `data`; notes on what could not be copied."""
-    from copy import deepcopy
+    """Copy patient and study from the series' header into `data`; notes on what could not be copied.
 
-    from data_prep.files import quiet_pydicom
+    Dates, times, numbers and codes that DICOM does not allow are left empty: receivers refuse the whole file for one.
+    Names and identifiers are kept as they are, since the file has to find its patient.
+    """
+    from copy import deepcopy
 
     notes = []
     with quiet_pydicom():
         for keyword in (*WANTED, *WELCOME):
             try:
-                element = series.header.get_item(keyword) and series.header[keyword]
-                if element is not None:
+                if keyword in series.header:
+                    element = series.header[keyword]
+                    _refuse_invalid(keyword, element)
                     data[keyword] = deepcopy(element)
             except Exception:  # noqa: BLE001  # a value that its VR does not allow; pydicom raises whatever it leads to
-                notes.append(f"{keyword} of the series can't be read and was left empty")
+                notes.append(f"{keyword} of the series is no value that DICOM allows, and is left empty")
             if keyword in WANTED and keyword not in data:
                 setattr(data, keyword, None)
         data.StudyInstanceUID = series.slices[0].study_uid
@@ -88,6 +92,18 @@ def copy_patient(data: "Dataset", series: ReferenceSeries) -> list[str]:
         if removed and not (data.get("DeidentificationMethod") or data.get("DeidentificationMethodCodeSequence")):
             data.DeidentificationMethod = "Not stated in the series"  # one of the two must stand there (PS3.3 C.7.1.1)
     return notes
+
+
+def _refuse_invalid(keyword: str, element: "DataElement") -> None:
+    """Raises ValueError."""
+    from pydicom import config
+    from pydicom.valuerep import validate_value
+
+    if keyword == "PatientSex" and element.value not in ("M", "F", "O", "", None):
+        raise ValueError("one of M, F, O is wanted")
+    if element.VR in ("DA", "TM", "AS", "DS", "IS", "CS"):
+        for value in element.value if element.VM > 1 else [element.value]:
+            validate_value(element.VR, str(value) if value is not None else "", config.RAISE)
 
 
 def set_character_set(data: "Dataset") -> None:
@@ -99,5 +115,6 @@ def set_character_set(data: "Dataset") -> None:
         if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT", "UC"):
             plain = plain and str(element.value or "").isascii()
 
-    data.walk(look)
+    with quiet_pydicom():
+        data.walk(look)
     data.SpecificCharacterSet = "ISO_IR 100" if plain else "ISO_IR 192"

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from dicom_factory import Ct, rotation, write_ct
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from data_prep.errors import NothingToDoError, UsageError
-from data_prep.export import Refused, Region, RtstructOptions, read_reference, write_rtstruct
+from data_prep.export import Refused, Region, RtstructOptions, read_reference, write_rtstruct, write_seg
 from data_prep.geometry import Grid
 from data_prep.rasterize import rasterize
 from data_prep.rtstruct import read_rtstruct
@@ -124,6 +127,29 @@ def test_tags_of_patient_and_study_are_the_series_own(tmp_path):
     assert str(data.PatientName) == "Müller^Jörg" and data.SpecificCharacterSet == "ISO_IR 192"
     assert data.SeriesInstanceUID != image.SeriesInstanceUID and "InstitutionName" not in data
     assert "Müller" not in report.table() and "Müller" not in repr(report.as_dict())
+
+
+def test_values_that_dicom_does_not_allow_are_left_empty_and_named(tmp_path):
+    def edit(data, k):
+        for keyword, value in {
+            "PatientBirthDate": b"1953-02-17",
+            "PatientSex": b"male",
+            "StudyTime": b"25:99 ",
+        }.items():
+            tag = Tag(keyword)
+            data[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+        return data
+
+    ct = Ct()
+    write_ct(tmp_path / "ct", ct, edit=edit)
+    series = read_reference(tmp_path / "ct")
+    report = write_rtstruct([region(ct)], series, tmp_path / "rs.dcm")
+    assert sorted(note.split()[0] for note in report.notes) == ["PatientBirthDate", "PatientSex", "StudyTime"]
+    assert not any("1953" in note or "male" in note for note in report.notes)
+    write_seg([region(ct)], series, tmp_path / "seg.dcm")
+    for name in ("rs.dcm", "seg.dcm"):
+        data = dcmread(tmp_path / name)
+        assert not (data.PatientBirthDate or data.PatientSex or data.StudyTime) and data.PatientName == "Doe^Jane"
 
 
 def test_structure_set_says_what_it_must(chest):
