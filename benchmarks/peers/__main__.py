@@ -16,7 +16,9 @@ COPIES = "four"
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    top.add_argument("--only", choices=SECTIONS, action="append", help="a part of the page; may be repeated")
+    top.add_argument(
+        "--only", choices=SECTIONS, action="append", help="renew a part of the page alone; may be repeated"
+    )
     top.add_argument("--out", type=Path, default=Path("docs/reference/comparison.md"), help="default: %(default)s")
     top.add_argument("--venvs", type=Path, default=default_venvs(), help="what benchmarks.peers.install filled")
     top.add_argument(
@@ -41,10 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         parts = _speed(there, work, arguments.rounds) if "speed" in sections else []
         parts += _behaviour(there, Path(temporary), sections)
-    given = sys.argv[1:] if argv is None else argv
-    text = page.head(tools, " ".join(["python -m benchmarks.peers", *(given if arguments.only else [])]))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n".join([text, *parts]), encoding="utf-8")
+    page.write(arguments.out, tools, parts)
     print(f"wrote {arguments.out}")
     return 0
 

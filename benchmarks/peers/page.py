@@ -15,15 +15,13 @@ from benchmarks.peers.speed import Row
 OURS = "lungseg-prep"
 HEAD = """# How the converter compares
 
-Written on {day} by
+Written by `python -m benchmarks.peers`; run it again after `python -m benchmarks.peers.install` (tools from PyPI, each
+in an environment of its own) and `apt-get install plastimatch`. `--only speed` (`accuracy`, `awkward`) renews a part.
 
-    {command}
-
-Run it again after `python -m benchmarks.peers.install` (tools from PyPI, each in an environment of its own) and
-`apt-get install plastimatch`.
-
-{machine}. Tools: {versions}.
+Tools: {versions}.
 """
+MEASURED = "Measured on {day}, {machine}.\n"
+TITLES = ("Speed", "Accuracy", "Awkward cases")
 SPEED = """## Speed
 
 CT 512 x 512 x 200 (105 MB, with the noise of a scanner), 6 ROIs, 590 contours, 250,000 points. Whole process, files in
@@ -56,11 +54,26 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines) + "\n"
 
 
-def head(tools: Sequence[Tool], command: str) -> str:
+def head(tools: Sequence[Tool]) -> str:
     here = [f"{tool.name} {tool.version}" for tool in tools if not tool.absent]
-    text = HEAD.format(command=command, day=date.today().isoformat(), machine=machine(), versions=", ".join(here))
     absent = [f"- {tool.name}: {tool.absent}" for tool in tools if tool.absent]
-    return text + ("\nNot compared:\n\n" + "\n".join(absent) + "\n" if absent else "")
+    missing = "\nNot compared:\n\n" + "\n".join(absent) + "\n" if absent else ""
+    return HEAD.format(versions=", ".join(here)) + missing
+
+
+def write(path: Path, tools: Sequence[Tool], parts: Sequence[str]) -> None:
+    """Write the page; parts that were not measured now stay as they are in `path`."""
+    measured = MEASURED.format(day=date.today().isoformat(), machine=machine())
+    texts = _parts(path.read_text(encoding="utf-8")) if path.exists() else {}
+    texts |= {title: f"{text.rstrip()}\n\n{measured}" for part in parts for title, text in _parts(part).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([head(tools), *(texts[title] for title in TITLES if title in texts)]), encoding="utf-8")
+
+
+def _parts(text: str) -> dict[str, str]:
+    """By title, each with its heading."""
+    pieces = f"\n{text}".split("\n## ")[1:]
+    return {piece.partition("\n")[0]: f"## {piece.rstrip()}\n" for piece in pieces}
 
 
 def machine() -> str:

@@ -172,3 +172,15 @@ def test_awkward_table_says_where_another_tool_is_right_and_ours_is_not():
     text = page.awkward_tables(outcomes, [case])
     assert "| uneven slices | refused | right | **WRONG**, warned: 3.0 mm off |" in text
     assert "- uneven slices: ours refused; right: other\n" in text
+
+
+def test_a_part_measured_again_replaces_itself_alone(tmp_path):
+    path = tmp_path / "comparison.md"
+    page.write(path, [OURS], ["## Speed\n\nfast\n", "## Awkward cases\n\nold\n\n### Images\n\nmany\n"])
+    page.write(path, [OURS], ["## Awkward cases\n\nnew\n", "## Accuracy\n\nexact\n"])
+    text = path.read_text(encoding="utf-8")
+    assert re.findall("^#+ .*", text, flags=re.M)[1:] == ["## Speed", "## Accuracy", "## Awkward cases"]
+    assert ("fast" in text, "exact" in text, "new" in text, "old" in text) == (True, True, True, False)
+    assert text.count("Measured on") == 3
+    page.write(path, [OURS], [])
+    assert path.read_text(encoding="utf-8") == text
