@@ -30,6 +30,7 @@ STRUCT_TAGS = (
     "StructureSetROISequence",
 )
 ROI_NAMES = 0x30060020
+CONTOUR_TYPE = 0x30060042
 CONTOUR_DATA = 0x30060050
 CONTOUR_IMAGES = 0x30060016
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")  # the last is a common misspelling
@@ -217,7 +218,7 @@ def _filled(roi: Roi, outlines: list[Outline], parsed: list[Array | None]) -> Ro
 
 
 def _outline(contour: Any) -> Outline:
-    kind = text(contour, "ContourGeometricType").upper()
+    kind = _kind(contour)
     if kind not in CLOSED:
         kind = kind if kind.replace("_", "").isalpha() else "missing or unreadable"
         return Outline(b"", "", f"contour type {kind}")
@@ -225,6 +226,13 @@ def _outline(contour: Any) -> Outline:
     if element is not None and not _is_whole(element):
         return Outline(b"", "", "ContourData (3006,0050) is cut short")
     return Outline(_raw(element), _image_uid(contour))
+
+
+def _kind(contour: Any) -> str:
+    element = contour.get_item(CONTOUR_TYPE)
+    if element is not None and isinstance(element.value, bytes):  # pydicom's parser is slow, and contours are many
+        return element.value.decode("ascii", "replace").strip(" \0").upper()
+    return text(contour, "ContourGeometricType").upper()
 
 
 def _points_mm(values: Array | None) -> Array | str:
