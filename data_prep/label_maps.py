@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
+from data_prep.geometry import is_sheared
 from data_prep.nifti import write_nifti
-from data_prep.verify_nifti import Nifti, apart_mm, is_sheared, parse_nifti
+from data_prep.verify_nifti import Nifti, apart_mm, parse_nifti
 
 
 def merge(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep import nifti
 from data_prep.geometry import Array
 
-SAME_PLACE_MM = 0.01  # how far two affines may put one voxel apart: float32 and a quaternion round
-SHEAR = 1e-4  # cosine between two axes from which a quaternion can't hold them
+SAME_PLACE_MM = 0.01  # how far a file's affine may put a voxel from where dataset.json says: float32 rounds
+QFORM_MM = nifti.SAME_PLACE_MM * 1.01  # how far qform and sform may be apart
 HEADER_BYTES = 352
 
 
@@ -49,30 +50,24 @@ def parse_nifti(packed: bytes) -> Nifti | str:
     return Nifti(voxels, affine, header)
 
 
-def header_problems(nifti: Nifti) -> Iterator[str]:
+def header_problems(one: Nifti) -> Iterator[str]:
     """What readers could take in two ways: the codes, the two affines, scaling."""
-    header: dict = nifti.header  # type: ignore[assignment]
-    if not np.isfinite(nifti.affine_ras).all() or abs(np.linalg.det(nifti.affine_ras)) < 1e-9:
+    header: dict = one.header  # type: ignore[assignment]
+    if not np.isfinite(one.affine_ras).all() or abs(np.linalg.det(one.affine_ras)) < 1e-9:
         yield "its sform is no affine"
         return
     if int(header["sform_code"]) != 1:
         yield f"sform code is {int(header['sform_code'])}; wanted 1"
-    if int(header["qform_code"]) == 0 and is_sheared(nifti.affine_ras):
-        pass  # a tilted gantry: no quaternion can say it
+    if int(header["qform_code"]) == 0 and not nifti.has_qform(one.affine_ras, one.shape):
+        pass  # a tilted gantry, for example
     elif int(header["qform_code"]) != 1:
         yield f"qform code is {int(header['qform_code'])}; wanted 1"
     else:
-        off_mm = apart_mm(header.get_qform(), nifti.affine_ras, nifti.shape)  # type: ignore[attr-defined]
-        if off_mm > SAME_PLACE_MM:
+        off_mm = apart_mm(header.get_qform(), one.affine_ras, one.shape)  # type: ignore[attr-defined]
+        if off_mm > QFORM_MM:
             yield f"qform and sform put a corner {off_mm:.3f} mm apart"
     if header["scl_slope"] not in (0, 1) or header["scl_inter"] != 0:
         yield "its header scales the voxels; wanted them as they are"
-
-
-def is_sheared(affine: Array) -> bool:
-    """Whether two axes of a (4, 4) affine are not perpendicular."""
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return bool(np.abs(np.triu(axes.T @ axes, 1)).max() > SHEAR)
 
 
 def apart_mm(one: Array, other: Array, shape: tuple[int, ...]) -> float:

@@ -70,6 +70,24 @@ def mutate(task: Task, bases: Sequence[Seed]) -> tuple[Seed, Tree]:
     raise AssertionError
 
 
+def ways() -> dict[str, Any]:
+    """Options of a conversion by name: the safe defaults, and all that may be asked for besides."""
+    from data_prep.options import ConvertOptions, MaskOptions, StackOptions
+
+    return {
+        "plain": ConvertOptions(salt=SALT),
+        "resampled": ConvertOptions(salt=SALT, stack=StackOptions(gaps="resample", tilt="resample"),
+                                    masks=MaskOptions(interpolate=True)),
+        "kept": ConvertOptions(salt=SALT, stack=StackOptions(gaps="keep-uniform-part", tilt="shear"),
+                               masks=MaskOptions(coverage=True)),
+    }  # fmt: skip
+
+
+def way_of(task: Task) -> str:
+    """How a task's input is converted: by the defaults more often than not."""
+    return random.Random(f"{task.seed} {task.number} way").choice(["plain", "plain", "plain", "resampled", "kept"])
+
+
 def write_tree(folder: Path, files: Tree) -> None:
     for name, content in files.items():
         path = folder / name
@@ -125,9 +143,10 @@ class Bench:
         shutil.rmtree(self.folder / "truth")
         return truth
 
-    def _convert(self, files: Tree, name: str) -> dict[str, Any]:
-        from data_prep.convert import ConvertOptions, convert
+    def _convert(self, files: Tree, name: str, way: str = "plain") -> dict[str, Any]:
+        from data_prep.convert import convert
 
+        options = ways()[way]
         work = self.folder / name
         work.mkdir()
         self.allowed = ("/",)
@@ -136,7 +155,7 @@ class Bench:
         try:
             with warnings.catch_warnings(record=True) as heard:
                 warnings.simplefilter("always")
-                return convert(work / "in", work / "out", options=ConvertOptions(salt=SALT)).dataset
+                return convert(work / "in", work / "out", options=options).dataset
         finally:
             self.allowed = ("/",)
             self.heard = [f"{one.category.__name__} at {Path(one.filename).name}:{one.lineno}" for one in heard]
@@ -148,7 +167,7 @@ class Bench:
         dataset: dict[str, Any] = {}
         signal.alarm(TIME_S)
         try:
-            dataset = self._convert(files, "case")
+            dataset = self._convert(files, "case", way_of(task))
             signal.alarm(0)
             must_say = load_all()[task.mutator].said
             verdict = judge(base, self.truths[base.name], files, self.folder / "case" / "out", dataset, must_say)
@@ -162,7 +181,9 @@ class Bench:
             verdict = Verdict("noise", self.heard[0])
         verdict = self._surroundings() or verdict
         if keep is not None and verdict.is_defect:
-            self._keep(keep / f"{verdict.kind}-{task.mutator}-{base.name}-{task.number}", verdict, dataset)
+            self._keep(
+                keep / f"{verdict.kind}-{task.mutator}-{base.name}-{way_of(task)}-{task.number}", verdict, dataset
+            )
         shutil.rmtree(self.folder / "case", ignore_errors=True)
         return Outcome(task, base.name, verdict, time.monotonic() - started)
 

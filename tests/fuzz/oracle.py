@@ -36,6 +36,7 @@ DEFECTS = {
     "noise": "a warning let through to the terminal: such warnings quote values",
     "privacy": "a part of the patient's name in what was written",
 }
+COUNTED = ("clipped", "moved", "skipped", "interpolated")
 NAMES = re.compile(rb"(?<![a-z])doe(?![a-z])|jane|westphall")
 
 
@@ -74,9 +75,7 @@ def said(dataset: Mapping[str, Any]) -> Said:
         for roi in case["rois"]:
             words = found.rois.setdefault(roi["number"], Counter())
             words.update([*roi["flags"], roi["reason"] or "", roi["status"]])
-            words.update(
-                f"{key} {count}" for key, count in roi["planes"].items() if key in ("clipped", "moved", "skipped")
-            )
+            words.update(f"{key} {count}" for key, count in roi["planes"].items() if key in COUNTED)
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from fuzz.harness import Outcome, run_all, tasks  # noqa: E402
+from fuzz.harness import Outcome, run_all, tasks, way_of  # noqa: E402
 from fuzz.oracle import DEFECTS, VERDICTS  # noqa: E402
 
 
@@ -44,8 +44,8 @@ def main() -> int:
     for outcome in run_all(todo, arguments.jobs, arguments.keep):
         outcomes.append(outcome)
         if outcome.verdict.is_defect:
-            print(f"{outcome.verdict.kind}: {outcome.task.mutator} {outcome.base} {outcome.task.number}: "
-                  f"{outcome.verdict.detail}", flush=True)  # fmt: skip
+            where = f"{outcome.task.mutator} {outcome.base} {way_of(outcome.task)} {outcome.task.number}"
+            print(f"{outcome.verdict.kind}: {where}: {outcome.verdict.detail}", flush=True)
     print(table(outcomes))
     defects = sum(one.verdict.is_defect for one in outcomes)
     print(f"{len(outcomes)} mutations, {defects} defects, the longest {max(one.seconds for one in outcomes):.1f} s")
