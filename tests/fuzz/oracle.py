@@ -11,7 +11,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from fuzz.reference import Meaning, contents, fits, mask_of, meaning
+from fuzz.reference import NAMELESS, Meaning, contents, fits, mask_of, meaning
 from fuzz.seeds import Seed, Tree
 
 from data_prep.verify import verify
@@ -154,6 +154,7 @@ class _Comparison:
         for source in (self.true, self.now):
             known = [one for one in source.rois if one.name == roi["name"]]
             known = known or [one for one in source.rois if one.number == roi["number"]]
+            known = known or [one for one in source.rois if one.name == NAMELESS]
             if any(np.array_equal(mask_of(one, affine_lps, mask.shape), mask) for one in known):
                 self.restated |= source is self.now
                 return
@@ -165,7 +166,10 @@ class _Comparison:
             self._note(whole, f"{len(self.true.slices) - self.slices} slices are gone")
         entries = [roi for case in dataset["cases"] for roi in case["rois"]]
         numbers, names = {roi["number"] for roi in entries}, {roi["name"] for roi in entries}
-        for one in self.true.rois:
+        nameless = sum(one.name == NAMELESS for one in self.true.rois)
+        if nameless and len(entries) < nameless:
+            self._note(whole or of_rois, f"{nameless - len(entries)} ROIs are gone")
+        for one in self.true.rois[nameless:]:
             still = self.now.unreadable or any(other.name == one.name for other in self.now.rois)
             if one.number not in numbers and one.name not in names and still:
                 self._note(whole or of_rois, f"ROI {one.number} is gone")

@@ -1,5 +1,6 @@
 """A second reading of DICOM, plain and slow and written apart from data_prep: what mutated files say now."""
 
+import gzip
 import io
 import logging
 import warnings
@@ -7,12 +8,14 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import nibabel as nib
 import numpy as np
 from fuzz.seeds import Tree
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, RTStructureSetStorage, SegmentationStorage
 
 MOST_BYTES = 2**24
+NAMELESS = ""  # regions of files that carry their name outside
 CLOSE_MM = 0.06  # 1 % of the seeds' slice step is allowed by the converter's rule; the rest is rounding
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
@@ -47,10 +50,18 @@ class Meaning:
 
 def meaning(files: Iterable[bytes]) -> Meaning:
     found = Meaning()
+    arrays: list[np.ndarray] = []
     for content in files:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                if content.startswith(b"\x1f\x8b"):
+                    _volume(content, found)
+                    continue
+                if content.startswith(b"PK"):
+                    with np.load(io.BytesIO(content)) as archive:
+                        arrays += [archive[name] for name in archive.files]
+                    continue
                 data = dcmread(io.BytesIO(content), force=True)
                 if data.SOPClassUID == CTImageStorage:
                     found.slices.append(_slice(data))
@@ -62,7 +73,26 @@ def meaning(files: Iterable[bytes]) -> Meaning:
                     found.rois += _rois(data)
         except Exception:  # noqa: BLE001  # whatever damage leads to: then it says nothing that could be compared with
             found.unreadable += 1
+    upwards = sorted(found.slices, key=lambda one: one.affine[2, 2])
+    for array in arrays:
+        planes = [Slice(one.affine, pixels.T) for one, pixels in zip(upwards, array, strict=False)]
+        found.rois.append(Roi(NAMELESS, -1, planes=planes))
     return found
+
+
+def _volume(content: bytes, found: Meaning) -> None:
+    """A NIfTI file: a mask if it holds bytes, else an image."""
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
+    affine_lps = np.diag([-1.0, -1, 1, 1]) @ image.affine
+    values = np.asarray(image.dataobj)
+    slices = []
+    for k in range(values.shape[2]):
+        place = np.column_stack([affine_lps[:, 0], affine_lps[:, 1], affine_lps @ [0, 0, k, 1]])
+        slices.append(Slice(place, values[:, :, k]))
+    if values.dtype == np.uint8:
+        found.rois.append(Roi(NAMELESS, -1, planes=slices))
+    else:
+        found.slices += slices
 
 
 def contents(files: Tree) -> list[bytes]:
@@ -70,7 +100,8 @@ def contents(files: Tree) -> list[bytes]:
     found = []
     for content in files.values():
         if isinstance(content, bytes):
-            found += _unzipped(content) if content.startswith(b"PK") else [content]
+            is_zip = content.startswith(b"PK") and b".npy" not in content[:200]
+            found += _unzipped(content) if is_zip else [content]
     return found
 
 

@@ -1,5 +1,6 @@
 """Small, valid inputs of known truth: what the mutators start from. A tree is {path: bytes, or Link}."""
 
+import gzip
 import io
 import zipfile
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import nibabel as nib
 import numpy as np
 from dicom_factory import Ct, boxes, ct_slice, make_patient, rotation, square, tree, write_ct, write_rtstruct
 from pydicom import Dataset, FileMetaDataset
@@ -108,6 +110,8 @@ def seeds() -> list[Seed]:
         Seed("zipped", {"all.zip": zipped(_patient(Ct(axes=turned)))}, plain=False),
         Seed("enhanced", _enhanced(Ct(axes=turned)), plain=False),
         Seed("segmented", _segmented(Ct(axes=turned)), plain=False),
+        Seed("npz", _with_npz(Ct(axes=rotation(5, 4, 33))), plain=False),
+        Seed("nifti", _written(_nifti), plain=False),
     ]
 
 
@@ -144,6 +148,37 @@ def _enhanced(ct: Ct) -> Tree:
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return {"ct/frames": dumped(data), "rs-1": files["rs-1"]}
+
+
+def _with_npz(ct: Ct) -> Tree:
+    """The series, and an archive with its masks, slices first, ascending in z."""
+    files = {path: content for path, content in _patient(ct).items() if path.startswith("ct/")}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **{name: mask.transpose(2, 1, 0) for name, mask in masks_of(ct).items()})
+    return {**files, "rs-masks.npz": stream.getvalue()}
+
+
+def _nifti(folder: Path) -> None:
+    """An image with a folder of masks, packed by the standard library."""
+    ct = Ct(axes=rotation(14, -8, 33))
+    affine_ras = np.diag([-1.0, -1, 1, 1]) @ ct.affine_lps
+    arrays = {"P1/image": ct.coded().astype(np.int16) - 1024}
+    arrays |= {f"P1/masks/{name}": mask for name, mask in masks_of(ct).items()}
+    for name, array in arrays.items():
+        image = nib.Nifti1Image(array, affine_ras)
+        image.set_sform(affine_ras, 1)
+        image.set_qform(affine_ras, 1)
+        path = folder / f"{name.replace('masks/', 'masks/rs-')}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
+
+
+def masks_of(ct: Ct) -> dict[str, np.ndarray]:
+    """Two boxes, uint8 [i, j, k]."""
+    masks = {name: np.zeros(ct.shape, np.uint8) for name in ("lung_left", "gtv")}
+    masks["lung_left"][3:9, 4:11, 2:5] = 1
+    masks["gtv"][11:14, 2:8, 1:4] = 1
+    return masks
 
 
 MOVED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
