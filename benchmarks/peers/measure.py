@@ -37,6 +37,9 @@ def run_all(commands: Sequence[Sequence[str]], log: Path, limit_s: float, sample
     """Run `commands` at the same time; the code is the worst of theirs."""
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    environment.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # pip compiles what it installs; a checkout is compiled by a first run
     with log.open("wb") as stream:
         begin = time.perf_counter()
         children = [
