@@ -59,7 +59,10 @@ def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import nibabel
 
     image = nibabel.load(path)
-    return np.asarray(image.dataobj), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    array = np.asarray(image.dataobj)
+    while array.ndim > 3 and array.shape[-1] == 1:  # SimpleITK's way to write a series of one volume
+        array = array[..., 0]
+    return array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
 
 
 def _other(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -4,13 +4,14 @@ import dataclasses
 import re
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 
 from benchmarks.peers import accuracy, behaviour, page, registry
 from benchmarks.peers.behaviour import Mark, Outcome
 from benchmarks.peers.cases import SLOPE_HU, Case, Draft, Roi
-from benchmarks.peers.judge import Written, score_image, score_mask
+from benchmarks.peers.judge import Written, read, score_image, score_mask
 from benchmarks.peers.measure import Taken, run
 from benchmarks.peers.shapes import seven
 from benchmarks.peers.speed import Row
@@ -184,3 +185,12 @@ def test_a_part_measured_again_replaces_itself_alone(tmp_path):
     assert text.count("Measured on") == 3
     page.write(path, [OURS], [])
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_nifti_is_read_by_its_sform_even_askew_and_without_empty_dimensions(tmp_path):
+    affine = np.array([[-1.5, 0, 0, 7], [0, -1.2, 0.4, -3], [0, 0, 3, 9], [0, 0, 0, 1.0]])
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 1), np.int16), affine), tmp_path / "a.nii.gz")
+    written = read(tmp_path / "a.nii.gz")
+    assert (written.name, written.array.shape) == ("a", (4, 5, 6))
+    expected = np.diag([-1, -1, 1, 1]) @ affine @ [3, 4, 5, 1]
+    np.testing.assert_allclose(written.all_points_mm()[3, 4, 5], expected[:3], atol=1e-5)
