@@ -6,6 +6,7 @@ import logging
 import warnings
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import nibabel as nib
@@ -58,7 +59,7 @@ def meaning(files: Iterable[bytes]) -> Meaning:
                 if content.startswith(b"\x1f\x8b"):
                     _volume(content, found)
                     continue
-                if content.startswith(b"PK"):
+                if content.startswith(b"PK") and b".npy" in content[:200]:
                     with np.load(io.BytesIO(content)) as archive:
                         arrays += [archive[name] for name in archive.files]
                     continue
@@ -190,14 +191,19 @@ def _stored(data: Dataset) -> np.ndarray:
 
 
 def _rois(data: Dataset) -> list[Roi]:
-    rois = {int(item.ROINumber): Roi(str(item.get("ROIName", "")), int(item.ROINumber))
-            for item in data.StructureSetROISequence}  # fmt: skip
+    """The ROIs with the contours that can be read; one that can't takes no other along."""
+    rois: dict[int, Roi] = {}
+    for item in data.StructureSetROISequence:
+        with suppress(Exception):
+            rois[int(item.ROINumber)] = Roi(str(item.get("ROIName", "")), int(item.ROINumber))
     for item in data.ROIContourSequence:
-        for contour in item.get("ContourSequence") or []:
-            points = np.array([float(one) for one in contour.ContourData]).reshape(-1, 3)
-            closed = contour.ContourGeometricType == "CLOSED_PLANAR"
-            if closed and len(points) > 2 and int(item.ReferencedROINumber) in rois:
-                rois[int(item.ReferencedROINumber)].contours_mm.append(points)
+        with suppress(Exception):
+            roi = rois[int(item.ReferencedROINumber)]
+            for contour in item.get("ContourSequence") or []:
+                with suppress(Exception):
+                    points = np.array([float(one) for one in contour.ContourData]).reshape(-1, 3)
+                    if contour.ContourGeometricType == "CLOSED_PLANAR" and len(points) > 2:
+                        roi.contours_mm.append(points)
     return list(rois.values())
 
 
