@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from dicom_factory import rotation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.geometry import Grid, UnevenGrid, is_sheared
@@ -23,6 +23,7 @@ def uneven(degrees, gaps, lean=(0.0, 0.0)) -> tuple[UnevenGrid, np.ndarray]:
     return UnevenGrid((7, 5, len(along)), affine, along), origin + along[:, None] * way
 
 
+@settings(deadline=None, max_examples=50)
 @given(angles, gaps, st.tuples(*[st.floats(-0.5, 0.5)] * 2))
 def test_slices_of_an_uneven_grid_lie_where_they_lie(degrees, gaps, lean):
     grid, origins = uneven(degrees, gaps, lean)
@@ -34,12 +35,14 @@ def test_slices_of_an_uneven_grid_lie_where_they_lie(degrees, gaps, lean):
     np.testing.assert_allclose(grid.index_ijk(half)[:, 2], k[:-1] + 0.5, atol=1e-6)
 
 
+@settings(deadline=None, max_examples=50)
 @given(angles, gaps, st.lists(st.tuples(*[st.floats(-20, 20)] * 3), min_size=1, max_size=9))
 def test_there_and_back_inside_and_beyond(degrees, gaps, index):
     grid, _ = uneven(degrees, gaps, (0.1, -0.2))
     np.testing.assert_allclose(grid.index_ijk(grid.points_mm(index)), index, atol=1e-6)
 
 
+@settings(deadline=None, max_examples=50)
 @given(angles, st.floats(0.2, 9), st.integers(1, 12))
 def test_an_uneven_grid_with_even_gaps_is_a_grid(degrees, gap, count):
     grid, _ = uneven(degrees, [gap] * count)
@@ -61,6 +64,7 @@ def test_beyond_the_ends_the_end_gaps_go_on():
     np.testing.assert_allclose(grid.index_ijk(origins[-1] + [0, 0, 3])[2], 2.5)
 
 
+@settings(deadline=None, max_examples=50)
 @given(angles, st.floats(0.01, 40))
 def test_shear_is_seen(degrees, tilt):
     grid, _ = uneven(degrees, [3, 3], (0, np.tan(np.radians(tilt))))

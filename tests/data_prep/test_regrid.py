@@ -30,6 +30,7 @@ def regrid_of(stack: Stack) -> Regrid:
 uneven = st.lists(st.floats(0.4, 9), min_size=2, max_size=12).filter(lambda gaps: max(gaps) > 1.1 * min(gaps))
 
 
+@settings(deadline=None, max_examples=50)
 @given(uneven, st.floats(0.3, 6))
 def test_what_is_linear_along_the_normal_stays_so(gaps, step):
     z = -40 + np.r_[0, np.cumsum(gaps)]
@@ -45,6 +46,7 @@ def test_what_is_linear_along_the_normal_stays_so(gaps, step):
     assert np.abs(regrid_of(stack).image(volume, -1024) - (new_z * 3 + 7)).max() <= off
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 4), min_size=3, max_size=20), st.floats(0.5, 5), st.integers(0, 99))
 def test_slices_that_are_there_are_taken_over_bit_for_bit(steps, step, seed):
     places = np.r_[0, np.cumsum(steps)]
@@ -73,6 +75,7 @@ def test_an_even_stack_is_not_resampled_to_another_step_and_that_is_said():
     assert stack.regrid is None and "not resampled to 2" in stack.notes[0]
 
 
+@settings(deadline=None, max_examples=50)
 @given(uneven, st.data())
 def test_a_slab_keeps_its_volume_within_half_a_step_an_end(gaps, data):
     z = np.r_[0, np.cumsum(gaps)]
@@ -111,7 +114,7 @@ def brute_shift(plane, shift, columns):
     return out
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=50)
 @given(
     arrays(np.int16, (*SHAPE, 3), elements=st.integers(-1024, 3000)), st.lists(st.floats(0, 4), min_size=3, max_size=3)
 )

@@ -19,7 +19,23 @@ from pydicom.uid import (
 )
 
 from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
-from data_prep.series import read_series
+from data_prep.files import read_header
+from data_prep.options import StackOptions
+from data_prep.series import arrange, read_series, read_volume
+from data_prep.slices import SLICE_TAGS, slice_header
+
+RESAMPLE, KEEP = StackOptions(gaps="resample"), StackOptions(gaps="keep-uniform-part")
+SHEAR = StackOptions(tilt="shear")
+GE = "dicom-awkward/ge-tilt-mixed-spacing"
+
+
+def headers(files):
+    return [slice_header(path, read_header(path, SLICE_TAGS)) for path in files]
+
+
+def leaning(degrees):
+    """What turns upright axes into those of a gantry tilted by `degrees`: slices move along j."""
+    return np.array([[1, 0, 0], [0, 1, np.tan(np.radians(degrees))], [0, 0, 1]])
 
 
 def signed_axes():
@@ -59,6 +75,86 @@ def test_world_coordinates_oblique(tmp_path_factory, degrees, spacing, origin, d
     axes = rotation(*degrees) * ([1, 1, -1] if descending else [1, 1, 1])
     ct = Ct(shape=(7, 4, 3), spacing_mm=spacing, origin_mm=origin, axes=axes)
     assert_right(*read_series(write_ct(tmp_path_factory.mktemp("ct"), ct)), ct)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.tuples(*[st.floats(-180, 180)] * 3), st.floats(-30, 30).filter(lambda tilt: abs(tilt) > 0.2), st.booleans())
+def test_world_coordinates_under_a_tilted_gantry(tmp_path_factory, degrees, tilt, descending):
+    axes = rotation(*degrees) @ leaning(tilt) * ([1, 1, -1] if descending else [1, 1, 1])
+    ct = Ct(shape=(7, 4, 5), axes=axes)
+    files = write_ct(tmp_path_factory.mktemp("ct"), ct)
+    array, grid = read_series(files, SHEAR)
+    assert_right(array, grid, ct)
+    assert grid.is_sheared
+    with pytest.raises(GeometryError, match=f"{abs(tilt):.2f} degrees"):
+        read_series(files)
+
+
+@pytest.mark.parametrize("position", ["HFS", "FFS", "HFP", "FFP", "HFDR", "FFDL"])
+@pytest.mark.parametrize("turned", [(0, 0, 0), (180, 0, 0), (0, 180, 0), (0, 0, 180), (90, 0, 0), (0, 90, 90)])
+def test_names_of_positions_and_numbers_of_slices_decide_nothing(tmp_path, position, turned):
+    ct = Ct(shape=(5, 4, 6), axes=rotation(*turned), tags={"PatientPosition": position})
+
+    def edit(data, k):
+        data.InstanceNumber, data.SliceLocation = 7 * k % 5, (k * 3) % 7 * 10.0
+        data.SpacingBetweenSlices, data.SliceThickness = 9.0, 8.0
+        return data
+
+    assert_right(*read_series(write_ct(tmp_path, ct, edit=edit)), ct)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 12.0])
+def test_missing_slices_are_interpolated_on_request_and_the_others_stay(tmp_path, degrees):
+    ct = Ct(shape=(7, 4, 12), axes=rotation(20, -30, 50) @ leaning(degrees))
+    files = write_ct(tmp_path, ct, edit=lambda data, k: None if k in (3, 7, 8) else data)
+    series = arrange(headers(files), StackOptions("resample", None, "shear"))
+    volume = read_volume(series)
+    np.testing.assert_allclose(volume.grid.affine_lps, ct.affine_lps, atol=1e-4)
+    assert volume.array_ijk.dtype == np.int16
+    expected = ct.coded() + CODED_INTERCEPT  # linear in k, so that interpolation is exact but for rounding
+    there = [k for k in range(12) if k not in (3, 7, 8)]
+    assert np.array_equal(volume.array_ijk[..., there], expected[..., there])
+    assert np.abs(volume.array_ijk - expected).max() <= 0.5
+    assert "12 slices of 9, 3 of them interpolated (1 across 7.00 mm, 2 across 10.50 mm)" in volume.repairs[0]
+    assert series.planes.shape_ijk == (7, 4, 9) and not series.dropped
+    index = np.array([[0, 0, k] for k in range(9)])
+    np.testing.assert_allclose(series.planes.points_mm(index), ct.points_mm([[0, 0, k] for k in there]), atol=1e-4)
+
+
+def test_the_longest_even_part_is_kept_on_request_and_the_rest_named(tmp_path):
+    ct = Ct(shape=(7, 4, 12), axes=rotation(20, -30, 50))
+    files = write_ct(tmp_path, ct, edit=lambda data, k: None if k == 3 else data)
+    twice = files + write_ct(tmp_path / "copy", ct, edit=lambda data, k: data if k in (0, 6) else None)
+    series = arrange(headers(twice), KEEP)
+    volume = read_volume(series)
+    index = np.moveaxis(np.indices(volume.array_ijk.shape), 0, -1)
+    np.testing.assert_allclose(volume.grid.points_mm(index), ct.points_mm(np.add(index, [0, 0, 4])), atol=1e-4)
+    assert np.array_equal(volume.array_ijk, ct.coded()[..., 4:] + CODED_INTERCEPT)
+    assert len(series.dropped) == 4  # three slices, one of them twice
+    assert "8 of 11 slices" in volume.repairs[0] and "left out 3" in volume.repairs[0]
+
+
+def test_masks_go_where_the_image_goes(tmp_path):
+    ct = Ct(shape=(9, 8, 12), axes=leaning(15))
+    files = write_ct(tmp_path, ct, 3000 * (ct.coded() % 7 < 3), lambda data, k: None if k == 5 else data)
+    series = arrange(headers(files), StackOptions("resample", None, "resample"))
+    scanned = np.stack([np.asarray(place[0].position_mm) for place in series.places])
+    assert np.abs(series.planes.points_mm([[0, 0, k] for k in range(11)]) - scanned).max() < 1e-6
+    image = read_volume(series).array_ijk
+    mask = series.to_grid(np.delete(ct.coded() % 7 < 3, 5, axis=2).astype(np.uint8))
+    assert mask.shape == image.shape == series.grid.shape_ijk and mask.dtype == np.uint8
+    inside = image > -1024 + 1500 + 1
+    assert np.array_equal(mask[image != 476] == 1, inside[image != 476])  # but where exactly half is in
+    even = arrange(headers(files[:5]), SHEAR)
+    assert even.to_grid(mask) is mask and even.planes is even.grid
+
+
+def test_a_resampled_volume_may_hold_floats(tmp_path):
+    ct = Ct(shape=(7, 4, 6), tags={"RescaleSlope": 0.5})
+    files = write_ct(tmp_path, ct, edit=lambda data, k: None if k == 3 else data)
+    array, _ = read_series(files, RESAMPLE)
+    assert array.dtype == np.float32
+    np.testing.assert_allclose(array, ct.coded() * 0.5 + CODED_INTERCEPT, atol=1e-4)
 
 
 def test_agrees_with_simpleitk(tmp_path):
@@ -171,10 +267,6 @@ def test_padding_becomes_minus_1024_hu(tmp_path, dtype, padding, written):
 
 
 def test_a_padding_value_in_the_range_of_tissue_is_not_believed(tmp_path):
-    from data_prep.files import read_header
-    from data_prep.series import arrange, read_volume
-    from data_prep.slices import SLICE_TAGS, slice_header
-
     ct = Ct(tags={"RescaleIntercept": 0})
     stored = np.zeros(ct.shape, int)
 
@@ -183,7 +275,7 @@ def test_a_padding_value_in_the_range_of_tissue_is_not_believed(tmp_path):
         return data
 
     files = write_ct(tmp_path, ct, stored, edit, dtype="<i2")
-    volume = read_volume(arrange([slice_header(path, read_header(path, SLICE_TAGS)) for path in files]))
+    volume = read_volume(arrange(headers(files)))
     assert (volume.array_ijk == 0).all()
     assert "PixelPaddingValue" in volume.repairs[0]
 
@@ -302,6 +394,95 @@ def test_real_slice_in_many_encodings_is_right_or_refused(real_data):
         assert np.abs(array.astype(int) - truth).max() <= largest, path.name
         right.append(path)
     assert len(right) >= 8
+
+
+def test_real_small_chest_as_its_nrrd(real_data):
+    import SimpleITK
+
+    array, grid = read_series(list((real_data / "cip-ct64/dicom").iterdir()))
+    image = SimpleITK.ReadImage(str(next((real_data / "cip-ct64").glob("ct*.nrrd"))))
+    assert np.array_equal(array, SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0))
+    for index in [(0, 0, 0), (63, 0, 78), (63, 63, 0), (10, 20, 30)]:
+        expected = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(grid.points_mm(index), expected, atol=0.01)
+
+
+def test_real_series_with_three_slices_lost(real_data, tmp_path):
+    folder = real_data / "nsclc-radiomics/LUNG1-001/ct"
+    whole = sorted(headers(folder.iterdir()), key=lambda one: one.position_mm[2])
+    lost = (20, 70, 71)
+    for k, one in enumerate(whole):
+        if k not in lost:
+            (tmp_path / one.path.name).symlink_to(one.path)
+    files = list(tmp_path.iterdir())
+    truth, grid = read_series([one.path for one in whole])
+    low, high = (whole[k].position_mm[2] for k in (69, 72))
+    with pytest.raises(GeometryError, match=rf"9\.00 mm between {low:.2f} and {high:.2f} .*--gaps resample"):
+        read_series(files)
+
+    array, resampled = read_series(files, RESAMPLE)
+    np.testing.assert_allclose(resampled.affine_lps, grid.affine_lps, atol=1e-4)
+    there = [k for k in range(134) if k not in lost]
+    assert np.array_equal(array[..., there], truth[..., there])
+    between = (truth[..., 69].astype(float) * 2 + truth[..., 72]) / 3
+    assert np.abs(array[..., 70] - between).max() <= 0.51
+
+    series = arrange(headers(files), KEEP)
+    assert series.grid.shape_ijk == (512, 512, 62) and len(series.dropped) == 69
+    assert np.array_equal(read_volume(series).array_ijk, truth[..., 72:])
+    np.testing.assert_allclose(series.grid.points_mm([0, 0, 0]), whole[72].position_mm, atol=1e-3)
+
+
+def test_real_tilted_series_with_gaps_each_voxel_from_its_neighbours(real_data):
+    files = list((real_data / GE).glob("*.dcm"))
+    data = sorted((dcmread(path) for path in files), key=lambda one: one.ImagePositionPatient[2])
+    hu = [one.pixel_array.astype(float) * one.RescaleSlope + one.RescaleIntercept for one in data]
+    hu = [np.where(one.pixel_array == one.PixelPaddingValue, -1024, own) for one, own in zip(data, hu, strict=True)]
+    row, column = np.reshape(np.array(data[0].ImageOrientationPatient, float), (2, 3))
+    normal = np.cross(row, column)
+    along = np.array([np.array(one.ImagePositionPatient, float) @ normal for one in data])
+    spacing = float(data[0].PixelSpacing[0])
+
+    def at(k, point):
+        """HU of slice k under `point`, linear between four pixels, from the slice's own tags; None near its edge."""
+        x, y = (point - np.array(data[k].ImagePositionPatient, float)) @ np.stack([row, column]).T / spacing
+        i, j = int(np.floor(x)), int(np.floor(y))
+        if not (0 <= i < 511 and 0 <= j < 511):
+            return None
+        square = hu[k][j : j + 2, i : i + 2]
+        return np.array([1 - (y - j), y - j]) @ square @ np.array([1 - (x - i), x - i])
+
+    series = arrange(headers(files), StackOptions("resample", None, "resample"))
+    volume = read_volume(series)
+    assert not series.grid.is_sheared and series.planes.is_sheared
+    rng, checked = np.random.default_rng(1), 0
+    for index in rng.integers(0, series.grid.shape_ijk, (4000, 3)):
+        point = series.grid.points_mm(index)
+        below = int(np.clip(np.searchsorted(along, point @ normal + 1e-4, side="right") - 1, 0, len(data) - 2))
+        share = (point @ normal - along[below]) / (along[below + 1] - along[below])
+        low, high = at(below, point), at(below + 1, point)
+        if low is not None and high is not None:
+            assert abs(volume.array_ijk[tuple(index)] - (low + share * (high - low))) < 0.6
+            checked += 1
+    assert checked > 2000
+
+    series = arrange(headers(files), StackOptions("resample", None, "shear"))
+    last = series.grid.points_mm([0, 0, series.grid.shape_ijk[2] - 1])
+    np.testing.assert_allclose(series.grid.points_mm([0, 0, 0]), data[0].ImagePositionPatient, atol=1e-3)
+    line = np.subtract(data[-1].ImagePositionPatient, data[0].ImagePositionPatient)
+    assert (
+        np.linalg.norm(np.cross(last - np.array(data[0].ImagePositionPatient, float), line / np.linalg.norm(line)))
+        < 0.01
+    )
+    np.testing.assert_allclose(
+        series.planes.points_mm([[0, 0, k] for k in range(28)]), [one.ImagePositionPatient for one in data], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("options", [SHEAR, RESAMPLE], ids=["tilt alone", "gaps alone"])
+def test_real_tilted_series_needs_both_options(real_data, options):
+    with pytest.raises(GeometryError, match=r"gantry tilt.*18\.50 degrees.*1\.08 mm between"):
+        read_series(list((real_data / GE).glob("*.dcm")), options)
 
 
 def test_real_tilted_series_is_refused(real_data):
