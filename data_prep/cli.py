@@ -5,11 +5,22 @@ import sys
 from collections.abc import Sequence
 
 from data_prep import __version__
-from data_prep.commands import dicom2nifti, phantom, split
+from data_prep.commands import (
+    dicom2nifti,
+    nifti2rtstruct,
+    nifti2seg,
+    nnunet,
+    phantom,
+    qc,
+    rois,
+    scan,
+    split,
+    verify,
+)
 from data_prep.errors import PrepError, UsageError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
 
-COMMANDS = (dicom2nifti, split, phantom)
+COMMANDS = (scan, rois, dicom2nifti, qc, verify, split, nnunet, nifti2rtstruct, nifti2seg, phantom)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

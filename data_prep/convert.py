@@ -1,48 +1,46 @@
-"""DICOM CT and RTSTRUCT -> NIfTI and dataset.json: many cases, each built aside and put in place when whole."""
+"""DICOM CT, and what was drawn on it, -> NIfTI and dataset.json: many cases, each put in place when whole."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.case import CasePlan, convert_case, fingerprint
-from data_prep.dataset import SCHEMA_VERSION, write_dataset, write_json
-from data_prep.errors import OutputError, PrepError, UsageError
-from data_prep.identity import hashed, load_or_create_salt, name_cases
+from data_prep.case import make_case, public
+from data_prep.dataset import CASE_FILE, write_dataset
+from data_prep.errors import OutputError, UsageError
+from data_prep.identity import hashed, load_or_create_salt
 from data_prep.lock import alone_in
-from data_prep.pairing import pair
+from data_prep.options import DEFAULTS, ConvertOptions
+from data_prep.plan import CasePlan, Context, fingerprint, make_plans
 from data_prep.progress import Progress, silent
 from data_prep.report import summary, write_report
+from data_prep.roi_names import RoiMap
 from data_prep.scan import Refusal, Scan, scan
+from data_prep.stages import Stages
+from data_prep.work import Job, Limits, Outcome, in_processes, in_turn, on_dask
 
+__all__ = ["ConvertOptions", "ConvertResult", "convert"]
 PARTIAL = ".partial-"
-CASE_FILE = "case.json"
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """keep_ids: name cases by PatientID even where identity was not removed. overwrite: convert finished cases again.
-
-    salt: the secret behind pseudonyms and hashes; None takes the user's own (identity.load_or_create_salt).
-    """
-
-    keep_ids: bool = False
-    salt: bytes | None = None
-    overwrite: bool = False
+FOREIGN = "the folder {} is there already and was not made by lungseg-prep: move it, or choose another OUT"
 
 
 @dataclass
 class ConvertResult:
-    """dataset: what dataset.json holds. converted, reused: case ids of this run, made now or found finished."""
+    """dataset: what dataset.json holds. converted, reused: case ids of this run, made now or found finished.
+
+    stages: how long what took, summed over the cases. nnunet: the nnU-Net data set that was written besides, if any.
+    """
 
     dataset: dict[str, Any]
     out: Path
     converted: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
+    stages: Stages = field(default_factory=Stages)
+    nnunet: Any = None
 
     @property
     def refused(self) -> list[dict[str, Any]]:
@@ -70,9 +68,9 @@ class ConvertResult:
 
 
 def convert(
-    source: Path, out: Path, *, options: ConvertOptions = ConvertOptions(), progress: Progress = silent
+    source: Path, out: Path, *, options: ConvertOptions = DEFAULTS, progress: Progress = silent
 ) -> ConvertResult:
-    """Convert all CT series below `source` (a folder or one file) and the RTSTRUCTs drawn on them into `out`.
+    """Convert all CT series below `source` (a folder, zip archive or file) and what was drawn on them into `out`.
 
     A case that is there already, made from the same input by the same version, is kept as it is, so an interrupted
     run goes on where it stopped; one made from other input is made again. One bad file, ROI or series costs only
@@ -86,82 +84,144 @@ def convert(
         raise OutputError(f"{out} is a file; wanted a folder for the results")
     if out.is_symlink() and not out.exists():
         raise OutputError(f"{out} is a link to {out.readlink()}, which does not exist: make that folder first")
-    found = scan(source, skip=out, keep_ids=options.keep_ids, progress=progress)
+    RoiMap.load(options.masks.roi_map)  # a faulty table stops the run before anything is written
+    stages = Stages()
+    with stages.stage("scan"):
+        found = scan(source, skip=out, keep_ids=options.keep_ids, progress=progress)
     salt = options.salt or load_or_create_salt()
-    plans = _plan(found, salt, options.keep_ids)
+    with stages.stage("plan"):
+        plans = make_plans(found, salt, options)
     with _output(out):
         out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
         _tidy(out)
-        return _convert_all(plans, out, salt, found, options.overwrite, progress)
+        result = _Run(found, plans, out, salt, options, progress, stages).run()
+    if options.nnunet is not None:
+        from data_prep.nnunet import write_nnunet
 
-
-def _convert_all(
-    plans: list[CasePlan], out: Path, salt: bytes, found: Scan, overwrite: bool, progress: Progress
-) -> ConvertResult:
-    result = ConvertResult({}, out)
-    cases: list[dict[str, Any]] = []
-    refused = [_public(one, found, salt) for one in found.refused]
-    for plan in progress(plans, "converting"):
-        try:
-            record, reused = _make_or_reuse(plan, out, salt, found, overwrite)
-        except OutputError:
-            raise
-        except Exception as error:  # noqa: BLE001  # isolates one case: whatever goes wrong with it costs no other
-            refused.append(_public(_series_refusal(plan, error, found), found, salt))
-            continue
-        (result.reused if reused else result.converted).append(plan.name.case_id)
-        cases.append(record["case"])
-        refused += record["refused"]
-    if cases and not found.structs:
-        nothing_drawn = Refusal("rtstruct", ".", "no RTSTRUCT found: images only, nothing to train on")
-        refused.append(_public(nothing_drawn, found, salt))
-    earlier, left_out = _earlier(out, plans, salt)
-    result.dataset = write_dataset(out, cases + earlier, refused, _passed_over(found) + left_out)
-    write_report(out / "report.csv", result.dataset)
+        with stages.stage("nnU-Net"):
+            one = options.nnunet
+            result.nnunet = write_nnunet(out, name=one.name, number=one.number, labels=one.labels)
     return result
 
 
-def _plan(found: Scan, salt: bytes, keep_ids: bool) -> list[CasePlan]:
-    """One case a series, in the order of case ids; RTSTRUCTs that fit no series are refused."""
-    first = {uid: slices[0] for uid, slices in found.series.items()}
-    pairing = pair(found.structs, first)
-    for struct, reason in pairing.unpaired:
-        found.refused.append(Refusal("rtstruct", found.where(struct.path), reason, struct.sop_uid))
-    if pairing.copies:
-        found.passed_over["", "copy of an RTSTRUCT"] += pairing.copies
-    names = name_cases(list(first.values()), salt, keep_ids)
-    plans = [CasePlan(names[uid], slices, pairing.by_series.get(uid, [])) for uid, slices in found.series.items()]
-    return sorted(plans, key=lambda plan: plan.name.case_id)
+@dataclass(eq=False)
+class _Run:
+    """One conversion: which cases are there already, which are made now, and what comes of them."""
+
+    found: Scan
+    plans: list[CasePlan]
+    out: Path
+    salt: bytes
+    options: ConvertOptions
+    progress: Progress
+    stages: Stages
+
+    def __post_init__(self) -> None:
+        found, options = self.found, self.options
+        self.context = Context(found.source, self.salt, found.secrets, options.stack, options.masks, found.archived)
+        self.records: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, dict[str, Any]] = {}
+        self.result = ConvertResult({}, self.out, stages=self.stages)
+
+    def run(self) -> ConvertResult:
+        todo = []
+        with self.stages.stage("plan"):
+            for plan in self.plans:
+                print_now = fingerprint(plan, self.salt, self.found, self.options)
+                record = _read_record(self.out / plan.name.case_id)
+                if record is not None and record["fingerprint"] == print_now and not self.options.overwrite:
+                    self.records[plan.name.case_id] = record
+                    self.result.reused.append(plan.name.case_id)
+                elif record is None and _is_foreign(self.out / plan.name.case_id):
+                    self._fail(plan, Outcome(plan.name.case_id, problem=FOREIGN.format(plan.name.case_id)))
+                else:
+                    todo.append((plan, print_now))
+        if todo:
+            self._make(todo)
+        return self._finish()
+
+    def _make(self, todo: Sequence[tuple[CasePlan, str]]) -> None:
+        plans = {plan.name.case_id: plan for plan, _ in todo}
+        jobs = [
+            Job(plan.name.case_id, make_case, (plan, self._partial(plan), print_now, self.context.for_case(plan)))
+            for plan, print_now in todo
+        ]
+        try:
+            for outcome in self.progress(_Sized(self._outcomes(jobs), len(jobs)), "converting"):
+                self._take(plans[outcome.name], outcome)
+        finally:
+            for plan in plans.values():
+                shutil.rmtree(self._partial(plan), ignore_errors=True)
+                shutil.rmtree(f"{self._partial(plan)}.unpacked", ignore_errors=True)
+
+    def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        limits = Limits(self.options.time_limit_s, self.options.memory_gb)
+        if self.options.dask is not None:
+            return on_dask(jobs, self.options.dask, limits)
+        return in_processes(jobs, self.options.jobs, limits) if self.options.jobs > 0 else in_turn(jobs)
+
+    def _take(self, plan: CasePlan, outcome: Outcome) -> None:
+        if outcome.record is None:
+            if outcome.fatal:
+                raise OutputError(outcome.problem)
+            self._fail(plan, outcome)
+            return
+        _put_in_place(self._partial(plan), self.out / plan.name.case_id)
+        self.stages.add(outcome.record["seconds"])
+        self.records[plan.name.case_id] = outcome.record["record"]
+        self.result.converted.append(plan.name.case_id)
+
+    def _fail(self, plan: CasePlan, outcome: Outcome) -> None:
+        self.failed[plan.name.case_id] = public(self._refusal(plan, outcome), self.context)
+
+    def _partial(self, plan: CasePlan) -> Path:
+        return self.out.resolve() / f"{PARTIAL}{plan.name.case_id}"
+
+    def _refusal(self, plan: CasePlan, outcome: Outcome) -> Refusal:
+        found, files = self.found, plan.files
+        folder = Path(os.path.commonpath([one.path.parent for one in plan.slices])) if plan.slices else None
+        where = "" if found.source.is_file() or folder is None else found.where(folder)
+        problem = str(outcome.problem)
+        reason = found.secrets.hide(problem) if outcome.unexpected else found.secrets.hide_files(problem, files)
+        return Refusal("series" if plan.slices else "volume", where or found.where(files[0]), reason, plan.series_uid)
+
+    def _finish(self) -> ConvertResult:
+        found = self.found
+        refused = [public(one, self.context) for one in found.refused]
+        cases = []
+        for name in (plan.name.case_id for plan in self.plans):  # not in the order in which they ended
+            if name in self.failed:
+                refused.append(self.failed[name])
+            else:
+                cases.append(self.records[name]["case"])
+                refused += self.records[name]["refused"]
+        if cases and not (found.structs or found.segs or any(case["rois"] for case in cases)):
+            nothing_drawn = Refusal("rtstruct", ".", "no RTSTRUCT found: images only, nothing to train on")
+            refused.append(public(nothing_drawn, self.context))
+        earlier, left_out = _earlier(self.out, self.plans, self.salt)
+        self.result.dataset = write_dataset(self.out, cases + earlier, refused, _passed_over(found) + left_out)
+        write_report(self.out / "report.csv", self.result.dataset)
+        self.result.converted.sort()
+        return self.result
 
 
-def _make_or_reuse(plan: CasePlan, out: Path, salt: bytes, found: Scan, overwrite: bool) -> tuple[dict[str, Any], bool]:
-    """The case's record (what case.json holds), and whether it was there already."""
-    folder = out / plan.name.case_id
-    print_now = fingerprint(plan, salt, found)
-    there = _read_record(folder)
-    if there is not None and there["fingerprint"] == print_now and not overwrite:
-        return there, True
-    if folder.exists() and there is None and not (folder / CASE_FILE).exists():
-        raise UsageError(f"{folder} is there already and was not made by lungseg-prep: move it, or choose another OUT")
-    partial = out / f"{PARTIAL}{plan.name.case_id}"
-    try:
-        with _output(partial):
-            partial.mkdir()
-        case, refusals = convert_case(plan, partial, salt, found)
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "fingerprint": print_now,
-            "salt_hash": hashed(salt, "salt"),
-            "patient_hash": plan.name.patient_hash,
-            "case": case,
-            "refused": [_public(one, found, salt) for one in refusals],
-        }
-        write_json(partial / CASE_FILE, record)
-        _put_in_place(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return record, False
+@dataclass(frozen=True, eq=False)
+class _Sized:
+    """An iterator of known length, for the progress bar."""
+
+    items: Iterator[Outcome]
+    length: int
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return self.items
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def _is_foreign(folder: Path) -> bool:
+    return folder.exists() and not (folder / CASE_FILE).exists()
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
@@ -189,7 +249,7 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
 def _earlier(out: Path, plans: list[CasePlan], salt: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Cases that earlier runs left in `out` from other input, and those of them that must stay out of dataset.json."""
     planned = {plan.name.case_id for plan in plans}
-    series = {hashed(salt, plan.slices[0].series_uid) for plan in plans}
+    series = {hashed(salt, plan.series_uid) for plan in plans if plan.series_uid}
     patients = {plan.name.patient_hash: plan.name.patient_id for plan in plans}
     cases, left_out = [], []
     for folder in sorted(out.iterdir()):
@@ -208,26 +268,6 @@ def _earlier(out: Path, plans: list[CasePlan], salt: bytes) -> tuple[list[dict[s
             continue
         left_out.append({"where": folder.name, "reason": f"case left out ({why}): delete the folder", "files": 1})
     return cases, left_out
-
-
-def _series_refusal(plan: CasePlan, error: Exception, found: Scan) -> Refusal:
-    folder = Path(os.path.commonpath([one.path.parent for one in plan.slices]))
-    where = "" if found.source.is_file() else found.where(folder)
-    if isinstance(error, PrepError):
-        reason = found.secrets.hide_files(str(error), [one.path for one in plan.slices])
-    else:
-        reason = found.secrets.hide(f"unexpected {type(error).__name__}: {error}")
-    return Refusal("series", where or found.where(plan.slices[0].path), reason, plan.slices[0].series_uid)
-
-
-def _public(refusal: Refusal, found: Scan, salt: bytes) -> dict[str, Any]:
-    """The refusal as it is written: UIDs hashed, and no part of a name in the path."""
-    return {
-        "what": refusal.what,
-        "where": found.secrets.hide(refusal.where),
-        "reason": refusal.reason,
-        "uid_hash": hashed(salt, refusal.uid),
-    }
 
 
 def _passed_over(found: Scan) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A region that somebody drew, whatever it was drawn in: RTSTRUCT, DICOM SEG, NPZ, NIfTI."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ class Drawn:
 
     name: as found, for people; number: of the ROI or segment. frame_uid: FrameOfReferenceUID, "" where there is none.
     fill: grid -> mask (uint8 0/1, axes i, j, k of that grid) and its ledger. problem: why it can't be used, or None.
+    notes: what had to be assumed or done to fill it; `fill` may add to them.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Drawn:
     frame_uid: str
     fill: Fill
     problem: str | None = None
+    notes: list[str] = field(default_factory=list)

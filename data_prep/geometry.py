@@ -42,9 +42,15 @@ class Grid:
     @property
     def orientation(self) -> str:
         """Where i, j, k point to, roughly: three of Left Right Posterior Anterior Superior Inferior, each axis once."""
-        from nibabel.orientations import aff2axcodes
-
-        return "".join(aff2axcodes(self.affine_ras))
+        axes = self.affine_ras[:3, :3] / self.spacing_mm
+        left, _, right = np.linalg.svd(axes)
+        turn = left @ right  # the rotation nearest to the axes
+        names = [""] * 3
+        for axis in np.argsort(-np.abs(turn).max(axis=0), kind="stable"):  # the clearest first
+            towards = int(np.argmax(np.abs(turn[:, axis])))
+            names[axis] = ("LR", "PA", "IS")[towards][int(turn[towards, axis] > 0)]
+            turn[towards] = 0
+        return "".join(names)
 
     @property
     def voxel_volume_mm3(self) -> float:

@@ -9,14 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data_prep.errors import OutputError, UsageError
 from data_prep.roi_names import safe_name
 from data_prep.slices import text
-
-if TYPE_CHECKING:
-    from data_prep.slices import SliceHeader
 
 SALT_BYTES = 32
 NAME_TAGS = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
@@ -33,7 +30,7 @@ SECRET_TAGS = (
 )
 IDENTITY_TAGS = ("PatientID", "PatientIdentityRemoved", *NAME_TAGS, *SECRET_TAGS)
 # What else lies in the output folder: no case may be called so.
-OTHER_FILES = ("dataset.json", "datalist.json", "report.csv", "report.html", "nnunet_raw")
+OTHER_FILES = ("dataset.json", "datalist.json", "report.csv", "report.html", "qc.html", "qc.json", "nnunet_raw")
 SHORTEST = 3  # letters of a name that are looked for inside words; two letters must stand alone
 
 
@@ -87,19 +84,34 @@ class CaseId:
     note: str | None = None
 
 
-def name_cases(series: Sequence["SliceHeader"], salt: bytes, keep_ids: bool) -> dict[str, CaseId]:
-    """SeriesInstanceUID -> how it is named; `series` holds one slice of each.
+@dataclass(frozen=True)
+class CaseKey:
+    """What a case's name is made of. key: tells the cases of one conversion apart. label: what part of a series it is.
+
+    removed: the data say that identity was removed.
+    """
+
+    key: str
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    removed: bool
+    label: str = ""
+
+
+def name_cases(keys: Sequence[CaseKey], salt: bytes, keep_ids: bool) -> dict[str, CaseId]:
+    """Key -> how the case is named.
 
     PatientID where PatientIdentityRemoved (0012,0062) is YES or with keep_ids, else `case-` and a salted hash.
-    A patient with several series gets a hash of the series behind the name.
+    A patient with several cases gets a hash of the series behind the name, and the part's label.
     """
-    patients: dict[str, list[SliceHeader]] = {}
-    for one in sorted(series, key=lambda header: header.series_uid):
+    patients: dict[str, list[CaseKey]] = {}
+    for one in sorted(keys, key=lambda key: (key.series_uid, key.label, key.key)):
         patients.setdefault(one.patient_id or f"study:{one.study_uid}", []).append(one)
     names: dict[str, CaseId] = {}
     taken = set(OTHER_FILES)
     for patient, group in sorted(patients.items()):
-        kept = bool(group[0].patient_id) and (keep_ids or all(one.identity_removed for one in group))
+        kept = bool(group[0].patient_id) and (keep_ids or all(one.removed for one in group))
         patient_hash = str(hashed(salt, f"patient:{patient}"))
         wanted = patient if kept else f"case-{patient_hash[:12]}"
         patient_name = safe_name(wanted, taken, "case")
@@ -107,8 +119,9 @@ def name_cases(series: Sequence["SliceHeader"], salt: bytes, keep_ids: bool) -> 
         for one in group:
             case = patient_name
             if len(group) > 1:
-                case = safe_name(f"{patient_name}_{hashed(salt, one.series_uid, 6)}", taken)
-            names[one.series_uid] = CaseId(case, patient_name, patient_hash, note)
+                parts = (patient_name, hashed(salt, one.series_uid, 6) or "", one.label)
+                case = safe_name("_".join(filter(None, parts)), taken)
+            names[one.key] = CaseId(case, patient_name, patient_hash, note)
     return names
 
 

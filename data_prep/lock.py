@@ -1,11 +1,14 @@
 """One run at a time in one output folder."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import OutputError
+
+PATIENCE_S = 3.0  # the children of a run that was killed end a moment after it
 
 
 @contextmanager
@@ -23,7 +26,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
+            _wait_for(lambda: flock(descriptor, LOCK_EX | LOCK_NB))
         except BlockingIOError as error:
             raise OutputError(
                 f"another lungseg-prep is writing into {folder}: wait for it or choose another folder"
@@ -33,3 +36,14 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for(lock: Callable[[], None]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return lock()
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -1,6 +1,6 @@
 """What users may ask of a conversion, each with its safe default."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -29,3 +29,38 @@ class MaskOptions:
     coverage: bool = False
     interpolate: bool = False
     roi_map: Path | None = None
+
+
+@dataclass(frozen=True)
+class NnunetOptions:
+    """The nnU-Net data set that is written besides: DatasetNNN_<name>, with these labels as 1, 2, 3 ..."""
+
+    number: int = 501
+    name: str = "Lungs"
+    labels: tuple[str, ...] = ("lung_right", "lung_left")
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """keep_ids: name cases by PatientID even where identity was not removed. overwrite: convert finished cases again.
+
+    salt: the secret behind pseudonyms and hashes; None takes the user's own (identity.load_or_create_salt).
+    select: rules of which series to convert, any of which must fit (data_prep.select). jobs: cases at a time, each in
+    a process of its own; 0 does all in this process. time_limit_s, memory_gb: what one case may take, with jobs > 0.
+    dask: address of a Dask scheduler that does the work instead. nnunet: write an nnU-Net data set besides.
+    """
+
+    keep_ids: bool = False
+    salt: bytes | None = None
+    overwrite: bool = False
+    select: tuple[str, ...] = ()
+    stack: StackOptions = field(default_factory=StackOptions)
+    masks: MaskOptions = field(default_factory=MaskOptions)
+    jobs: int = 0
+    time_limit_s: float | None = None
+    memory_gb: float | None = None
+    dask: str | None = None
+    nnunet: NnunetOptions | None = None
+
+
+DEFAULTS = ConvertOptions()

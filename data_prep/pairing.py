@@ -1,18 +1,22 @@
 """Which RTSTRUCT was drawn on which CT series. By reference and frame of reference, never by folder or name."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from data_prep.rtstruct import StructHeader
+from data_prep.segments import SegHeader
 from data_prep.slices import SliceHeader
+
+DrawnFile = StructHeader | SegHeader
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An RTSTRUCT to fill on a series. note: what had to be assumed, or None."""
+    """An RTSTRUCT, or a SEG, to fill on a series. note: what had to be assumed, or None."""
 
-    struct: StructHeader
+    struct: DrawnFile
     note: str | None = None
 
 
@@ -21,22 +25,26 @@ class Pairing:
     """by_series: SeriesInstanceUID -> its RTSTRUCTs, in a fixed order. unpaired: with the reason."""
 
     by_series: dict[str, list[Pair]] = field(default_factory=dict)
-    unpaired: list[tuple[StructHeader, str]] = field(default_factory=list)
+    unpaired: list[tuple[DrawnFile, str]] = field(default_factory=list)
     copies: int = 0
 
 
-def pair(structs: Sequence[StructHeader], series: Mapping[str, SliceHeader]) -> Pairing:
-    """Pair RTSTRUCTs with series (one slice of each, by SeriesInstanceUID).
+def pair(
+    structs: Sequence[DrawnFile],
+    series: Mapping[str, SliceHeader],
+    read_bytes: Callable[[Path], bytes] = Path.read_bytes,
+) -> Pairing:
+    """Pair RTSTRUCTs and SEGs with series (one slice of each, by SeriesInstanceUID).
 
     A series must be named by the RTSTRUCT and share its frame of reference. An RTSTRUCT that names no series goes
     to the only series of its study and frame of reference, which the note then says.
     """
     result = Pairing()
     uids = Counter(struct.sop_uid for struct in structs if struct.sop_uid)
-    firsts: dict[str, StructHeader] = {}
+    firsts: dict[str, DrawnFile] = {}
     for struct in sorted(structs, key=lambda one: (one.sop_uid, one.path)):
         if uids[struct.sop_uid] > 1 and struct is not (first := firsts.setdefault(struct.sop_uid, struct)):
-            if struct.path.read_bytes() == first.path.read_bytes():
+            if read_bytes(struct.path) == read_bytes(first.path):
                 result.copies += 1
             else:
                 result.unpaired.append((struct, "another file with other contents has the same SOPInstanceUID"))
@@ -53,7 +61,7 @@ def pair(structs: Sequence[StructHeader], series: Mapping[str, SliceHeader]) -> 
 Found = tuple[list[tuple[str, str | None]], str | None]  # (SeriesInstanceUID, note) pairs, and what went wrong
 
 
-def _by_name(struct: StructHeader, series: Mapping[str, SliceHeader]) -> Found:
+def _by_name(struct: DrawnFile, series: Mapping[str, SliceHeader]) -> Found:
     """The series that the RTSTRUCT names, if they are here and lie in its frame of reference."""
     frames: dict[str, set[str]] = {}
     for one in struct.references:
@@ -72,14 +80,12 @@ def _by_name(struct: StructHeader, series: Mapping[str, SliceHeader]) -> Found:
     return sorted(pairs), None if len(pairs) == len(frames.keys() & series.keys()) > 0 else problem
 
 
-def _by_frame(struct: StructHeader, series: Mapping[str, SliceHeader]) -> Found:
+def _by_frame(struct: DrawnFile, series: Mapping[str, SliceHeader]) -> Found:
     """For an RTSTRUCT that names no series: the only series with its study and frame of reference."""
     frames = {one.frame_uid for one in struct.references} - {""}
     fitting = [uid for uid, one in series.items() if one.frame_uid in frames and one.study_uid == struct.study_uid]
     if len(fitting) == 1:
-        return [
-            (fitting[0], "RTSTRUCT names no series: paired with the only one of its study and frame of reference")
-        ], None
+        return [(fitting[0], "it names no series: paired with the only one of its study and frame of reference")], None
     if not fitting:
         return [], "it names no CT series, and none here has its study and frame of reference"
     return [], f"it names no CT series, and {len(fitting)} here have its study and frame of reference"

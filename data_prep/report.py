@@ -24,6 +24,7 @@ COLUMNS = (
     "planes_clipped",
     "planes_moved",
     "planes_skipped",
+    "planes_interpolated",
     "volume_polygon_ml",
     "volume_voxel_ml",
     "reason",
@@ -93,16 +94,16 @@ def summary(dataset: Mapping[str, Any], out: Path, reused: int) -> str:
     lines += ["", f"{len(dataset['cases'])} case(s){again}, {masks} mask(s) in {out}"]
     if masks < len(rois):
         lines[-1] += f"; {len(rois) - masks} ROI(s) refused"
-    return "\n".join(map(_printable, lines))
+    return "\n".join(map(printable, lines))
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """`line` with what a terminal would obey, or can't show, as an escape: names come from anywhere."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 def _short(name: str) -> str:
-    name = _printable(name)
+    name = printable(name)
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
@@ -115,7 +116,7 @@ def _roi_cells(roi: Mapping[str, Any]) -> list[str]:
     if roi["status"] != "ok":
         return [_short(roi["name"]), roi["label"] or "-", "refused", f"{roi['reason']}"]
     volume, planes = roi["volume_ml"], roi["planes"]
-    odd = [f"{planes[key]} {key}" for key in ("clipped", "moved", "skipped") if planes[key]]
+    odd = [f"{planes[key]} {key}" for key in ("clipped", "moved", "skipped", "interpolated") if planes.get(key)]
     return [
         _short(roi["name"]),
         roi["label"] or "-",

@@ -12,7 +12,7 @@ from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
 from data_prep.files import read_header
 from data_prep.geometry import Array, Grid, slice_normal
 from data_prep.options import StackOptions
-from data_prep.pixels import AIR_HU, PADDING_HU, believes_padding, hounsfield, read_stored
+from data_prep.pixels import AIR_HU, PADDING_HU, believes_padding, hounsfield, loss_notes, read_hu_into, read_stored
 from data_prep.regrid import Regrid
 from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header
 from data_prep.stack import REFUSE, fit_stack, position_tolerance_mm, single_slice
@@ -83,28 +83,24 @@ def read_volume(series: Series) -> Volume:
     """
     columns, rows, count = series.planes.shape_ijk
     planes: NDArray = np.empty((count, rows, columns), np.int16)
-    padded, dropped = 0, 0
+    padded = 0
     for k, place in enumerate(series.places):
-        stored = read_stored(place[0])
         for double in place[1:]:
-            _refuse_different(place[0], double, stored)
-        dropped += len(place) - 1
-        hu, changed = hounsfield(stored, place[0].pixels)
+            _refuse_different(place[0], double)
+        changed = read_hu_into(place[0], planes[k]) if planes.dtype == np.int16 else None
+        if changed is None:  # int16 can't hold these HU
+            planes = planes.astype(np.float32, copy=False)
+            planes[k], changed = hounsfield(read_stored(place[0]), place[0].pixels)
         padded += changed
-        if planes.dtype == np.int16 and not _fits_int16(hu):
-            planes = planes.astype(np.float32)
-        planes[k] = hu
-    repairs = _repairs(padded, dropped, planes.dtype)
-    if not all(believes_padding(place[0].pixels) for place in series.places):
+    dropped = sum(len(place) - 1 for place in series.places)
+    firsts = [place[0] for place in series.places]
+    repairs = _repairs(padded, dropped, planes.dtype) + loss_notes(firsts)
+    if not all(believes_padding(one.pixels) for one in firsts):
         repairs += (f"PixelPaddingValue (0028,0120) lies above {AIR_HU} HU, where tissue is: taken as ordinary pixels",)
     array = planes.transpose(2, 1, 0)
     if series.regrid is not None:
         array = series.regrid.image(array, PADDING_HU)
     return Volume(array, series.grid, series.notes + repairs)
-
-
-def _fits_int16(hu: NDArray) -> bool:
-    return hu.dtype.kind == "i" and hu.min() >= -(2**15) and hu.max() < 2**15
 
 
 def _repairs(padded: int, dropped: int, dtype: np.dtype) -> tuple[str, ...]:
@@ -128,8 +124,8 @@ def same_pixels(one: SliceHeader, other: SliceHeader, stored: NDArray | None = N
     return np.array_equal(read_stored(one) if stored is None else stored, read_stored(other))
 
 
-def _refuse_different(first: SliceHeader, second: SliceHeader, stored: NDArray) -> None:
-    if not same_pixels(first, second, stored):
+def _refuse_different(first: SliceHeader, second: SliceHeader) -> None:
+    if not same_pixels(first, second):
         at = ", ".join(f"{value:.2f}" for value in first.position_mm or ())
         raise SeriesError(
             f"two slices with different pixels at one position ({at}): {first.path.name} and {second.path.name}. "

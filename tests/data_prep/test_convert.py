@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from dicom_factory import CODED_INTERCEPT, Ct, boxes, make_patient, rotation, square, tree, write_ct, write_rtstruct
 
 import data_prep.case
+import data_prep.masks
 import data_prep.nifti
 from data_prep.convert import ConvertOptions, convert
 from data_prep.dataset import check_files, read_dataset
@@ -56,7 +58,7 @@ def test_image_masks_and_dataset(source, out):
         assert np.array_equal(np.asarray(mask.dataobj), expected)
         millilitres = 4 * 6 * 3 * 1.5 * 2.25 * 3.5 / 1000
         assert roi["volume_ml"] == pytest.approx({"polygon": millilitres, "voxel": millilitres}, abs=1e-3)
-        assert roi["planes"] == {"in": 3, "rasterised": 3, "clipped": 0, "moved": 0, "skipped": 0}
+        assert roi["planes"] == {"in": 3, "rasterised": 3, "clipped": 0, "moved": 0, "skipped": 0, "interpolated": 0}
     assert [roi["label"] for roi in case["rois"]] == ["lung_left", "lung_right"]
     with (out / "report.csv").open(newline="") as stream:
         assert [row["roi"] for row in csv.DictReader(stream)] == ["Lung-Left", "Lung-Right"]
@@ -69,7 +71,7 @@ def test_same_input_same_bytes_wherever_it_lies(source, out, tmp_path):
     convert(source, out, options=OPTIONS)
     source.rename(tmp_path / "elsewhere")
     convert(tmp_path / "elsewhere", tmp_path / "again", options=OPTIONS)
-    assert tree(out) == tree(tmp_path / "again") and len(tree(out)) == 10
+    assert tree(out) == tree(tmp_path / "again") and len(tree(out)) == 12
 
 
 def test_several_series_and_patients_get_cases_of_their_own(source, out):
@@ -109,7 +111,7 @@ def test_malformed_contours_are_skipped_and_counted(source, out):
 
     make_patient(source, CT, edit=edit)
     left = convert(source, out, options=OPTIONS).dataset["cases"][0]["rois"][0]
-    assert left["planes"] == {"in": 3, "rasterised": 2, "clipped": 0, "moved": 0, "skipped": 1}
+    assert left["planes"] == {"in": 3, "rasterised": 2, "clipped": 0, "moved": 0, "skipped": 1, "interpolated": 0}
     assert left["reason"] == "1 skipped: ContourData (3006,0050) is no list of x, y, z"
 
 
@@ -179,10 +181,10 @@ def test_anything_unexpected_costs_one_case(source, out, monkeypatch):
     make_patient(source, Ct(patient="P2", identity_removed=False))
     arrange = data_prep.case.arrange
 
-    def fragile(slices):
+    def fragile(slices, options):
         if slices[0].patient_id == "P2":
             raise ZeroDivisionError("while looking at Doe^Jane")
-        return arrange(slices)
+        return arrange(slices, options)
 
     monkeypatch.setattr(data_prep.case, "arrange", fragile)
     result = convert(source, out, options=OPTIONS)
@@ -234,11 +236,10 @@ def test_output_that_cannot_be_written(source, out):
 def test_a_full_disk_stops_with_finished_cases_whole_and_can_be_gone_on_with(source, out, monkeypatch):
     make_patient(source, CT)
     make_patient(source, Ct(patient="P2"))
-    write_nifti, written = data_prep.case.write_nifti, []
+    write_nifti, numbers = data_prep.case.write_nifti, itertools.count(1)
 
     def full(path: Path, *arguments):
-        written.append(path)
-        if len(written) == 5:  # the second mask of the second case
+        if next(numbers) == 5:  # the second mask of the second case
             monkeypatch.setattr(data_prep.nifti.tempfile, "mkstemp", no_space)
         write_nifti(path, *arguments)
 
@@ -247,6 +248,7 @@ def test_a_full_disk_stops_with_finished_cases_whole_and_can_be_gone_on_with(sou
 
     with monkeypatch.context():
         monkeypatch.setattr(data_prep.case, "write_nifti", full)
+        monkeypatch.setattr(data_prep.masks, "write_nifti", full)
         with pytest.raises(OutputError, match="No space left"):
             convert(source, out, options=OPTIONS)
     assert {path.split("/")[0] for path in tree(out)} == {"P1"}
@@ -258,16 +260,17 @@ def test_a_full_disk_stops_with_finished_cases_whole_and_can_be_gone_on_with(sou
 def test_interrupted_anywhere_nothing_is_half_written_and_a_rerun_completes(source, out, monkeypatch, at):
     make_patient(source, CT)
     make_patient(source, Ct(patient="P2"))
-    write_nifti, written = data_prep.case.write_nifti, []
+    write_nifti, numbers = data_prep.case.write_nifti, itertools.count(1)
 
     def interrupted(path: Path, *arguments):
-        written.append(path)
+        number = next(numbers)
         write_nifti(path, *arguments)
-        if len(written) == at:
+        if number == at:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(data_prep.case, "write_nifti", interrupted)
+        patch.setattr(data_prep.masks, "write_nifti", interrupted)
         with pytest.raises(KeyboardInterrupt):
             convert(source, out, options=OPTIONS)
     assert {path.split("/")[0] for path in tree(out)} <= {"P1"}

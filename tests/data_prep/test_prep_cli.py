@@ -59,7 +59,7 @@ def test_nothing_dicom_is_exit_code_3_and_says_where_it_looked(tmp_path, capsys)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("no DICOM here")
     assert main(["dicom2nifti", str(tmp_path / "in"), str(tmp_path / "out")]) == 3
-    assert "no DICOM" in capsys.readouterr().err
+    assert "no CT" in capsys.readouterr().err
     assert main(["dicom2nifti", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -96,13 +96,14 @@ def test_localizers_and_other_kinds_are_passed_over_by_name(tmp_path):
     assert found.passed_over == {("scout", "localizer"): 2, ("dose", "Secondary Capture Image Storage"): 1}
 
 
-def test_enhanced_ct_is_refused_by_name(tmp_path):
+def test_enhanced_ct_without_its_frames_is_refused_by_name(tmp_path):
     def enhance(data, k):
         data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
         return data
 
     write_ct(tmp_path, Ct(shape=(4, 4, 1)), edit=enhance)
-    assert "multi-frame" in next(iter(reasons(scan(tmp_path)).values()))
+    (refusal,) = scan(tmp_path).refused
+    assert refusal.what == "series" and "FunctionalGroups" in refusal.reason
 
 
 def test_nothing_usable_says_what_was_there(tmp_path):
@@ -111,7 +112,7 @@ def test_nothing_usable_says_what_was_there(tmp_path):
     with pytest.raises(NothingToDoError, match="holds no files"):
         scan(tmp_path)
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(NothingToDoError, match=r"no DICOM CT .*1 not DICOM"):
+    with pytest.raises(NothingToDoError, match=r"no CT .*1 not DICOM"):
         scan(tmp_path)
 
 
