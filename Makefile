@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
-.PHONY: setup demo test check bench format clean
+.PHONY: setup demo test check bench fuzz compare format clean
 
 setup: $(INSTALLED)
 
@@ -38,6 +38,14 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m pytest -q benchmarks --benchmark-only
+
+# 2,400 ways to spoil a series or an RTSTRUCT; failing inputs stay in build/fuzz (tests/fuzz/README.md).
+fuzz: setup
+	@$(BIN)/python tests/fuzz/run.py --seed 1 --count 2400 --jobs 4 --keep build/fuzz
+
+# docs/reference/comparison.md: this converter beside every other one that is installed (benchmarks/peers).
+compare: setup
+	@$(BIN)/python -m benchmarks.peers
 
 format: setup
 	@$(BIN)/ruff format .

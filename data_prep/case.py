@@ -133,7 +133,11 @@ def _drawings(
         uid_hash = {"rtstruct_uid_hash": hashed(context.salt, pair.struct.sop_uid)}
         try:
             if isinstance(pair.struct, SegHeader):
-                rois += [masks.write(one, "seg") | uid_hash for one in read_segments(pair.struct.path)]
+                coded = {one.number: one.label for one in pair.struct.segments}
+                rois += [
+                    masks.write(one, "seg", label=coded.get(one.number)) | uid_hash
+                    for one in read_segments(pair.struct.path)
+                ]
                 continue
             with stages.stage("read RTSTRUCT"):
                 found = read_rtstruct(pair.struct.path)

@@ -1,7 +1,7 @@
 """What was drawn on one image -> mask files and their entries in dataset.json."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,17 @@ class MaskWriter:
             drawn = drawn_contours(roi, self.canvas)
         entry = self.write(drawn, "rtstruct", roi.unusable)
         if entry["file"] and self.options.coverage:
-            entry["coverage_file"] = self._write_coverage(roi.contours_mm, Path(entry["file"]).name)
+            self._write_coverage(roi.contours_mm, entry)
         return entry
 
-    def write(self, drawn: Drawn, kind: str, unusable: "dict[str, int] | None" = None) -> dict[str, Any]:
-        """Fill and write one region; return its entry, with the reason where it is refused."""
+    def write(
+        self, drawn: Drawn, kind: str, unusable: Mapping[str, int] | None = None, label: str | None = None
+    ) -> dict[str, Any]:
+        """Fill and write one region; return its entry, with the reason where it is refused.
+
+        unusable: what was left out before, and how often. label: what the file's own codes say that it is, for a name
+        that the table does not know.
+        """
         problem = drawn.problem
         if problem is None and drawn.frame_uid and self.canvas.frame_uid not in ("", drawn.frame_uid):
             problem = "drawn in another frame of reference (3006,0024) than the CT's"
@@ -82,7 +88,9 @@ class MaskWriter:
             with self.stages.stage("contours"):
                 mask, report = drawn.fill(self.canvas.planes)
                 if self.options.interpolate and kind == "rtstruct":
-                    mask, report = self._between(mask, report)
+                    from data_prep.between import interpolate
+
+                    mask = interpolate(mask, report, self.canvas.planes)
                 problem = blank(report, self.canvas.planes)
                 mask = self.canvas.to_grid(mask)
                 voxels = report.voxels if self.canvas.grid is self.canvas.planes else int(np.count_nonzero(mask))
@@ -96,25 +104,22 @@ class MaskWriter:
             report.planes_in += count
             report.skip(why, count)
         voxel_ml = voxels * self.canvas.grid.voxel_volume_mm3 / 1000
-        return self._entry(drawn, kind, report, file, problem) | {
-            "volume_ml": {"polygon": round(report.polygon_mm3 / 1000, 3), "voxel": round(voxel_ml, 3)}
-        }
+        entry = self._entry(drawn, kind, report, file, problem)
+        entry["label"] = entry["label"] or (label if self.roi_map.find(drawn.name) is None else None)
+        entry["volume_ml"] = {"polygon": round(report.polygon_mm3 / 1000, 3), "voxel": round(voxel_ml, 3)}
+        return entry
 
-    def _between(self, mask: NDArray[np.uint8], report: PlaneReport) -> tuple[NDArray[np.uint8], PlaneReport]:
-        from data_prep.between import fill_between
-
-        drawn_slices = set(np.flatnonzero(mask.any(axis=(0, 1))).tolist())
-        mask, filled = fill_between(mask, drawn_slices, self.canvas.planes)
-        return mask, replace(report, interpolated=len(filled), voxels=int(np.count_nonzero(mask)))
-
-    def _write_coverage(self, contours_mm: Sequence[Array], file: str) -> str:
+    def _write_coverage(self, contours_mm: Sequence[Array], entry: dict[str, Any]) -> None:
         from data_prep.coverage import coverage
 
+        file = Path(entry["file"]).name
         with self.stages.stage("coverage"):
-            share, _ = coverage(contours_mm, self.canvas.planes)
+            share, report = coverage(contours_mm, self.canvas.planes)
             path = self.folder / "coverage" / file
             write_nifti(path, self.canvas.to_grid(share).astype(np.float32, copy=False), self.canvas.grid.affine_ras)
-        return f"{self.prefix}/coverage/{file}"
+        entry["coverage_file"] = f"{self.prefix}/coverage/{file}"
+        if report.sampled_slices:
+            entry["flags"].append(f"coverage of {report.sampled_slices} slice(s) is sampled 16 x 16 a pixel, not exact")
 
     def _file_name(self, drawn: Drawn) -> str:
         name = f"roi-{drawn.number}" if self.secrets.in_name(drawn.name) else drawn.name

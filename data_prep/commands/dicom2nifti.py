@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.commands.values import number_and_name
 from data_prep.errors import UsageError
-from data_prep.terminal import add_command, progress, tell
+from data_prep.terminal import PARTLY, add_command, complain, progress, tell
 
 if TYPE_CHECKING:
     from data_prep.options import ConvertOptions
@@ -120,11 +120,15 @@ def _add_work(group: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from data_prep.convert import convert
+    from data_prep.report import printable
 
     result = convert(arguments.source, arguments.out, options=_options(arguments), progress=progress(arguments))
     if arguments.timings:
         print(result.stages.table(), file=sys.stderr)  # noqa: T201
     told = tell(arguments, result.table(), result.dataset)
+    if arguments.quiet:
+        for one in result.refused:
+            complain("lungseg-prep", printable(f"{one['what']} {one['where']} refused: {one['reason']}"), PARTLY)
     return result.exit_code or told
 
 

@@ -23,7 +23,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", PREP_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_preparation_is_an_island(path):
-    assert not imported(path) & {"torch", "monai", "lungseg_monai", "ignite", "matplotlib", "scipy"}
+    assert not imported(path) & {"torch", "monai", "lungseg_monai", "ignite", "matplotlib"}
 
 
 @pytest.mark.parametrize("module", ["data_prep.cli", "lungseg_monai.cli"])

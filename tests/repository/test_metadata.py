@@ -24,7 +24,7 @@ def pinned() -> set[str]:
 
 
 def test_preparation_installs_without_torch():
-    assert not names(BASE) & {"torch", "monai", "pytorch-ignite", "scipy", "matplotlib"}
+    assert not names(BASE) & {"torch", "monai", "pytorch-ignite", "matplotlib"}
 
 
 @pytest.mark.parametrize("extra", ["base", *EXTRAS])
