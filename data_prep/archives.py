@@ -1,7 +1,8 @@
 """Zip archives: what lies in them, one member at a time, within bounds that keep a bomb from going off."""
 
+import tempfile
 import zipfile
-import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,7 +39,7 @@ def members(path: Path) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # zipfile raises whatever damaged bytes lead to
         raise UnreadableFileError(f"a damaged or truncated zip archive ({type(error).__name__})") from error
     total, packed = sum(info.file_size for info in infos), path.stat().st_size
     if total > SUSPICIOUS_SIZE and total > SUSPICIOUS_RATIO * packed:
@@ -55,23 +56,77 @@ def members(path: Path) -> list[Member]:
 
 
 def extract(member: Member, to: Path) -> None:
-    """Write one member to the file `to`. Raises UnreadableFileError where it is damaged or larger than it says."""
+    """Write one member to the file `to`.
+
+    Raises UnreadableFileError where it is damaged or larger than it says, and OSError where `to` can't be written.
+    """
     if member.size > LARGEST_MEMBER:
         raise UnreadableFileError(f"claims {member.size / 2**30:.1f} GiB inside a zip archive: not unpacked")
+    with to.open("wb") as stream:
+        for chunk in _chunks(member):
+            stream.write(chunk)
+
+
+def _chunks(member: Member) -> Iterator[bytes]:
+    """The content, piece by piece; what goes wrong in writing the pieces is not caught here."""
     try:
-        with (
-            zipfile.ZipFile(member.archive) as archive,
-            archive.open(archive.infolist()[member.index]) as packed,
-            to.open("wb") as stream,
-        ):
+        with zipfile.ZipFile(member.archive) as archive, archive.open(archive.infolist()[member.index]) as packed:
             left = member.size
             while chunk := packed.read(CHUNK):
                 left -= len(chunk)
                 if left < 0:
                     raise UnreadableFileError("larger inside its zip archive than the archive says")
-                stream.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, IndexError) as error:
+                yield chunk
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # zipfile raises whatever damaged bytes lead to: OSError for a place before the file
         raise UnreadableFileError(f"damaged inside its zip archive ({type(error).__name__})") from error
+
+
+class Unpacked:
+    """Files that may lie in archives, as files on the disk, for as long as this context lasts.
+
+    Of the archived ones only the last few are kept: two slices to compare, or two multi-frame files.
+    """
+
+    KEPT = 2
+
+    def __init__(self, archived: Mapping[Path, Member]) -> None:
+        self.archived = archived
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._here: dict[Path, Path] = {}
+        self._count = 0
+
+    def __enter__(self) -> "Unpacked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def __call__(self, path: Path) -> Path:
+        """Where `path` can be read, until KEPT others were asked for. Raises UnreadableFileError and OSError."""
+        member = self.archived.get(path)
+        if member is None:
+            return path
+        here = self._here.pop(path, None)
+        if here is None:
+            here = self._extract(path, member)
+        self._here[path] = here  # the last one asked for is the last to go
+        return here
+
+    def _extract(self, path: Path, member: Member) -> Path:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="lungseg-")
+        while len(self._here) >= self.KEPT:
+            self._here.pop(next(iter(self._here))).unlink()
+        self._count += 1
+        here = Path(self._scratch.name, str(self._count))
+        try:
+            extract(member, here)
+        except UnreadableFileError as error:
+            raise UnreadableFileError(f"{path.name}: {error}") from error
+        return here
 
 
 def _place(archive: Path, name: str, index: int) -> Path:

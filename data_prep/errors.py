@@ -9,6 +9,7 @@ PrepError                    anything below; never raised itself
 │   ├── SeriesError          one CT series can't become one volume
 │   │   └── GeometryError    ... because of where its slices lie
 │   └── RtstructError        an RTSTRUCT or one of its ROIs can't be used
+├── MaskError                a mask can't be exported; it costs no other
 └── DatasetError             dataset.json or datalist.json is missing, damaged, or contradicts the files
 
 Each message says what is wrong, what came, what was wanted, and what to do next.
@@ -50,6 +51,10 @@ class GeometryError(SeriesError):
 
 class RtstructError(DicomError):
     """An RTSTRUCT or one of its ROIs can't be used."""
+
+
+class MaskError(PrepError):
+    """A mask can't be exported; it costs no other."""
 
 
 class DatasetError(PrepError):

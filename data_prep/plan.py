@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_prep import __version__
-from data_prep.archives import Member, extract
-from data_prep.errors import UnreadableFileError
+from data_prep.archives import Member, Unpacked, extract
+from data_prep.errors import PrepError, UnreadableFileError
 from data_prep.identity import CaseId, CaseKey, Secrets, name_cases
 from data_prep.options import ConvertOptions, MaskOptions, StackOptions
 from data_prep.pairing import Pair, pair
@@ -17,6 +17,7 @@ from data_prep.scan import Refusal, Scan, relative
 from data_prep.segments import SegHeader
 from data_prep.select import parse_rules, selected
 from data_prep.separate import Part, separate
+from data_prep.series import same_pixels
 from data_prep.slices import SliceHeader
 from data_prep.volumes import VolumeCase
 
@@ -81,7 +82,7 @@ def make_plans(found: Scan, salt: bytes, options: ConvertOptions) -> list[CasePl
     npz = _npz(found, chosen)
     cases: list[tuple[CaseKey, CasePlan]] = []
     for uid, slices in chosen.items():
-        for part in _parts(found, slices):
+        for part in _parts(found, uid, slices):
             key = _key(part, uid)
             pairs = drawn.get(uid, [])
             if part.rule:
@@ -103,13 +104,29 @@ def _key(part: Part, uid: str) -> CaseKey:
     return CaseKey(f"{uid} {part.label}", first.patient_id, first.study_uid, uid, removed, part.label)
 
 
-def _parts(found: Scan, slices: list[SliceHeader]) -> list[Part]:
-    """The volumes in one series; a few stray slices beside them are passed over."""
-    parts = separate(slices)
+def _parts(found: Scan, uid: str, slices: list[SliceHeader]) -> list[Part]:
+    """The volumes in one series; a few stray slices beside them are passed over.
+
+    A series that can't be looked into is refused, whatever the reason: it costs no other.
+    """
+    try:
+        with Unpacked(found.archived) as local:
+            parts = separate(slices, lambda one, other: _same_pixels(one, other, local))
+    except Exception as error:  # noqa: BLE001
+        why = getattr(error, "strerror", None) or type(error).__name__  # other texts may hold anything
+        if isinstance(error, PrepError):
+            why = found.secrets.hide_files(str(error), [one.path for one in slices])
+        where = _folder(found, slices) or found.where(slices[0].path)
+        found.refused.append(Refusal("series", where, f"slices at one place can't be compared: {why}", uid))
+        return []
     for part in parts:
         if part.minor:
             found.passed_over[_folder(found, part.slices), f"stray slice ({part.rule})"] += len(part.slices)
     return [part for part in parts if not part.minor]
+
+
+def _same_pixels(one: SliceHeader, other: SliceHeader, local: Unpacked) -> bool:
+    return same_pixels(replace(one, path=local(one.path)), replace(other, path=local(other.path)))
 
 
 def _shared(part: Part) -> str:
@@ -195,8 +212,15 @@ def fingerprint(plan: CasePlan, salt: bytes, found: Scan, options: ConvertOption
     parts = [f"{__version__} {plan.name} {plan.damaged} {plan.rule} {options.stack} {masks}", repr(table)]
     parts.extend(repr(replace(one, path=Path())) for one in plan.slices)
     others = plan.files if plan.volume else [*(one.struct.path for one in plan.pairs), *plan.npz]
-    parts.extend(hashlib.sha256(found.read_bytes(path)).hexdigest() for path in others)
+    parts.extend(_digest(found, path) for path in others)
     return hmac.new(salt, "\n".join(sorted(parts)).encode(), hashlib.sha256).hexdigest()
+
+
+def _digest(found: Scan, path: Path) -> str:
+    try:
+        return hashlib.sha256(found.read_bytes(path)).hexdigest()
+    except (UnreadableFileError, OSError) as error:  # its case says so when it is made, and is made again next time
+        return f"unreadable {type(error).__name__}"
 
 
 def unpack(plan: CasePlan, context: Context, scratch: Path) -> CasePlan:

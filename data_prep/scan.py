@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 
 from data_prep.archives import Member, extract, is_archive, members
 from data_prep.errors import NothingToDoError, PrepError, UnreadableFileError, UsageError
-from data_prep.files import is_blank, read_header, walk
+from data_prep.files import is_blank, quiet_pydicom, read_header, walk
 from data_prep.identity import IDENTITY_TAGS, Secrets
 from data_prep.multiframe import FRAME_TAGS, expand_frames
 from data_prep.progress import Progress, silent
 from data_prep.rtstruct import RTSTRUCT, STRUCT_TAGS, StructHeader, struct_header
 from data_prep.segments import SEG_CLASSES, SEG_TAGS, SegHeader, seg_header
-from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header, text
+from data_prep.slices import CT_IMAGE, MULTI_FRAME_CT, SLICE_TAGS, SliceHeader, no_slice, slice_header, text
 
 if TYPE_CHECKING:
     from data_prep.files import Header
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-MULTI_FRAME_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 TAGS = sorted({*SLICE_TAGS, *STRUCT_TAGS, *SEG_TAGS, *FRAME_TAGS, *IDENTITY_TAGS})
 IMAGE_FILES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz", ".npz")  # without DICOM's headers
-# ImageType of pictures that are stored as CT Image but are no slices of a volume (PS3.3 C.8.2.1.1.1).
-NO_SLICE = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "DOSE_INFO": "dose page"}
 
 
 @dataclass(frozen=True)
@@ -107,8 +103,9 @@ def _take(found: Scan, file: Path, place: Path, keep_ids: bool) -> bool:
         return True
     if header is None:
         return False
-    found.secrets.learn(header.dataset, keep_ids)
-    _sort_in(found, place, header)
+    with quiet_pydicom():  # values in sequences are parsed only now
+        found.secrets.learn(header.dataset, keep_ids)
+        _sort_in(found, place, header)
     return True
 
 
@@ -172,7 +169,7 @@ def _sort_in(found: Scan, path: Path, header: "Header") -> None:
 
 def _sort_slices(found: Scan, path: Path, folder: str, slices: list[SliceHeader]) -> None:
     for one in slices:
-        why = next((name for kind, name in NO_SLICE.items() if kind in one.image_type), None)
+        why = no_slice(one)
         if why is not None:
             found.passed_over[folder, why] += 1
         elif one.series_uid:

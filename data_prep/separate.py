@@ -1,7 +1,7 @@
 """One series that holds several volumes -> its volumes, by named rules. What is one volume is never split."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -18,6 +18,7 @@ FEWEST_SLICES = 3  # of a volume; what is less beside one is a localizer or a le
 APART_STEPS = 5  # a gap of more steps than this lies between two scans; a narrower one is missing slices
 STRAY_SHARE = 0.1  # of the slices may be left over by a rule that is believed
 Slices = list[SliceHeader]
+Same = Callable[[SliceHeader, SliceHeader], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class _Group:
     tags: tuple[str, ...] = ()
 
 
-def separate(slices: Sequence[SliceHeader]) -> list[Part]:
+def separate(slices: Sequence[SliceHeader], same: Same = same_pixels) -> list[Part]:
     """The volumes among the slices of one series, by label, minor parts last; each slice is in one of them.
 
     First by what no volume can mix: FrameOfReferenceUID, ImageOrientationPatient, Rows and Columns, PixelSpacing. Then,
@@ -49,13 +50,14 @@ def separate(slices: Sequence[SliceHeader]) -> list[Part]:
     of these (or the first pair, or three of them) that gives whole stacks: TemporalPositionIdentifier,
     AcquisitionNumber (numbers that go on where the one before ended stay together), ConvolutionKernel, ImageType,
     SliceThickness, position within the plane. Copies of a slice, same place and same pixels, stay together; pixels are
-    read only where slices with different UIDs lie at one place.
-    Nothing is raised: what can't be separated comes back as one part, and what is wrong with it is `arrange`'s to say.
+    read, by `same`, only where slices lie at one place.
+    What can't be separated comes back as one part, and what is wrong with it is `arrange`'s to say. Nothing is raised
+    but what `same` raises beyond SeriesError and UnreadableFileError, which make two slices differ.
     """
     groups = [_Group(list(slices))]
     for key in GEOMETRY:
         groups = [part for group in groups for part in _by_geometry(group, key)]
-    copies = _Copies()
+    copies = _Copies(same)
     parts = [part for group in groups for part in _by_keys(group, copies)]
     most = max((_places_count(part.slices) for part in parts), default=0)
     named = _named(parts)
@@ -169,7 +171,8 @@ def _few_strays(parts: list[_Group]) -> bool:
 class _Copies:
     """Which slices of one plane are copies of each other: same place, same pixels. Each pair is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, same: Same) -> None:
+        self.same = same
         self.known: dict[tuple[int, int], bool] = {}
 
     def conflict_in(self, slices: Slices) -> bool:
@@ -184,7 +187,7 @@ class _Copies:
         pair = id(one), id(other)
         if pair not in self.known:
             try:
-                self.known[pair] = same_pixels(one, other)
+                self.known[pair] = self.same(one, other)
             except (SeriesError, UnreadableFileError):
                 self.known[pair] = False
         return self.known[pair]

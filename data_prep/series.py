@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
-from data_prep.files import read_header
+from data_prep.errors import GeometryError, PrepError, SeriesError, UnreadableFileError
+from data_prep.files import quiet_pydicom, read_header
 from data_prep.geometry import Array, Grid, slice_normal
+from data_prep.multiframe import FRAME_TAGS, expand_frames
 from data_prep.options import StackOptions
 from data_prep.pixels import AIR_HU, PADDING_HU, believes_padding, hounsfield, loss_notes, read_hu_into, read_stored
 from data_prep.regrid import Regrid
-from data_prep.slices import SLICE_TAGS, SliceHeader, slice_header
+from data_prep.slices import MULTI_FRAME_CT, SLICE_TAGS, PixelFormat, SliceHeader, no_slice, slice_header
 from data_prep.stack import REFUSE, fit_stack, position_tolerance_mm, single_slice
 
 SAME_COSINE = 1e-4  # two roundings of one direction
@@ -59,21 +60,33 @@ class Volume:
 def read_series(files: Sequence[Path], options: StackOptions = REFUSE) -> tuple[NDArray, Grid]:
     """Read the files of one CT series, in any order. `options`: what to do with gaps and tilt, refused by default.
 
+    Multi-frame files (Enhanced CT and its legacy form) count as their frames, but for localizers among them.
     Returns HU as int16 (float32 where the data need it) with axes i, j, k, and the grid that says where they are.
     Raises SeriesError, GeometryError or UnreadableFileError; the message says what stands in the way.
     """
-    slices = []
-    for path in files:
-        header = read_header(Path(path), SLICE_TAGS)
-        if header is None:
-            raise UnreadableFileError(f"{Path(path).name} is no DICOM file")
-        slices.append(slice_header(Path(path), header))
+    slices = [one for path in files for one in _headers(Path(path))]
     if not slices:
         raise SeriesError("no files given")
     if len({one.series_uid for one in slices}) > 1:
         raise SeriesError("the files belong to several series (0020,000E): read one at a time")
     volume = read_volume(arrange(slices, options))
     return volume.array_ijk, volume.grid
+
+
+def _headers(path: Path) -> list[SliceHeader]:
+    """The slices that one file holds."""
+    header = read_header(path, (*SLICE_TAGS, *FRAME_TAGS))
+    if header is None:
+        raise UnreadableFileError(f"{path.name} is no DICOM file")
+    try:
+        with quiet_pydicom():  # values in sequences are parsed only now
+            if header.sop_class not in MULTI_FRAME_CT:
+                return [slice_header(path, header)]
+            return [one for one in expand_frames(path, header) if no_slice(one) is None]
+    except PrepError:
+        raise
+    except Exception as error:  # pydicom raises whatever damaged bytes lead to
+        raise UnreadableFileError(f"{path.name} is damaged or truncated DICOM ({type(error).__name__})") from error
 
 
 def read_volume(series: Series) -> Volume:
@@ -119,9 +132,13 @@ def same_pixels(one: SliceHeader, other: SliceHeader, stored: NDArray | None = N
 
     Raises SeriesError or UnreadableFileError as `read_stored`.
     """
-    if (one.pixels.slope, one.pixels.intercept) != (other.pixels.slope, other.pixels.intercept):
+    if _rescale(one.pixels) != _rescale(other.pixels):
         return False
     return np.array_equal(read_stored(one) if stored is None else stored, read_stored(other))
+
+
+def _rescale(pixels: PixelFormat) -> tuple[Any, ...]:
+    return pixels.slope, pixels.intercept, pixels.lookup
 
 
 def _refuse_different(first: SliceHeader, second: SliceHeader) -> None:

@@ -11,6 +11,10 @@ from data_prep.lookup import LookupTable, lookup_table
 if TYPE_CHECKING:
     from data_prep.files import Header
 
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+MULTI_FRAME_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # enhanced, legacy converted
+# ImageType of pictures that are stored as CT Image but are no slices of a volume (PS3.3 C.8.2.1.1.1).
+NO_SLICE = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "DOSE_INFO": "dose page"}
 # What a slice's header is asked for: no names, no dates, no comments.
 SLICE_TAGS = (
     "SpecificCharacterSet",
@@ -112,6 +116,11 @@ class SliceHeader:
     frame: int = 0
 
 
+def no_slice(one: SliceHeader) -> str | None:
+    """What the picture is, in words, where it is no slice of a volume; else None."""
+    return next((name for kind, name in NO_SLICE.items() if kind in one.image_type), None)
+
+
 def slice_header(path: Path, header: "Header") -> SliceHeader:
     """What `header` (read with SLICE_TAGS) says, with unusable values as None; nothing is refused here."""
     data = header.dataset
@@ -163,7 +172,7 @@ def text(data: Any, keyword: str) -> str:
     """A value as stripped text, several joined by a backslash, "" where missing or unreadable."""
     try:
         value = data.get(keyword)
-    except (ValueError, TypeError, LookupError, AttributeError, OSError, NotImplementedError):
+    except Exception:  # noqa: BLE001  # whatever damaged bytes lead to; BytesLengthException is nothing narrower
         return ""
     if value is None:
         return ""

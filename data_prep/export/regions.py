@@ -7,15 +7,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from data_prep.errors import PrepError
+from data_prep.errors import MaskError as MaskError
 from data_prep.export.outline import Style
 from data_prep.geometry import Grid
 
 Resample = Literal["refuse", "nearest"]
-
-
-class MaskError(PrepError):
-    """A mask can't be exported; it costs no other."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dicom_factory import Ct, boxes, make_patient, tree, write_ct, write_rtstruct
 
-from data_prep.archives import extract, is_archive, members
+from data_prep.archives import Unpacked, extract, is_archive, members
 from data_prep.convert import ConvertOptions, convert
 from data_prep.errors import UnreadableFileError
 from data_prep.scan import scan
@@ -131,3 +131,37 @@ def test_archives_that_cannot_be_read_are_named(tmp_path):
 def test_numpy_archives_are_none(tmp_path):
     packed(tmp_path, a=b"1").rename(tmp_path / "a.npz")
     assert not is_archive(tmp_path / "a.npz") and not is_archive(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("lost", [40, 400])
+def test_a_directory_that_points_before_the_file_is_damage(tmp_path, lost):
+    path = packed(tmp_path, first=bytes(range(256)) * 8, second=b"2" * 999)
+    (member, _) = members(path)
+    path.write_bytes(path.read_bytes()[lost:])  # zipfile moves all places by what is lost: the first lies before 0
+    with pytest.raises(UnreadableFileError, match="damaged inside its zip archive"):
+        extract(member, tmp_path / "to")
+
+
+def test_a_full_disk_is_no_damage(tmp_path, monkeypatch):
+    (member,) = members(packed(tmp_path, a=b"1" * 100))
+
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with pytest.raises(OSError, match="No space left"):
+        extract(member, tmp_path / "to")
+
+
+def test_unpacked_files_are_few_and_go_away(tmp_path):
+    path = packed(tmp_path, a=b"1", b=b"2", c=b"3")
+    archived = {member.place: member for member in members(path)}
+    outside = tmp_path / "outside"
+    with Unpacked(archived) as local:
+        for place in [*archived, *archived, *reversed(archived)]:
+            here = local(place)
+            assert local(outside) == outside
+            assert here == local(place) and here.read_bytes() == {"a": b"1", "b": b"2", "c": b"3"}[place.name]
+            assert len(list(here.parent.iterdir())) <= Unpacked.KEPT
+    assert not here.parent.exists()

@@ -199,3 +199,21 @@ def test_each_frame_is_read_into_a_plane(tmp_path):
         assert read_hu_into(one, plane) == 0
         assert np.array_equal(plane, hounsfield(read_stored(one), one.pixels)[0])
         assert np.array_equal(plane.T, wanted_hu()[:, :, ORDER[one.frame]])
+
+
+def test_multi_frame_files_count_as_their_frames_but_for_localizers(tmp_path):
+    array, grid = read_series([save(enhanced(), tmp_path / "x")])
+    assert np.array_equal(array, wanted_hu())
+    np.testing.assert_allclose(grid.affine_lps, CT.affine_lps, atol=1e-9)
+    data = enhanced(shared=("orientation", "measures", "kernel"))
+    data.PerFrameFunctionalGroupsSequence[ORDER.index(0)].CTImageFrameTypeSequence[0].FrameType = [
+        "ORIGINAL",
+        "PRIMARY",
+        "LOCALIZER",
+        "NONE",
+    ]
+    array, _ = read_series([save(data, tmp_path / "y")])
+    assert np.array_equal(array, wanted_hu()[:, :, 1:])
+    del data.PerFrameFunctionalGroupsSequence
+    with pytest.raises(SeriesError, match=r"\(5200,9230\)"):
+        read_series([save(data, tmp_path / "z")])
