@@ -4,6 +4,7 @@ import os
 
 import pytest
 from dicom_factory import ROOT, Ct, ct_slice, save, square, write_ct, write_rtstruct
+from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from data_prep.errors import NothingToDoError, UsageError
@@ -176,3 +177,35 @@ def test_the_factory_writes_what_it_says(tmp_path):
     """Uids under one root, one series a Ct: what the tests above rely on."""
     data = ct_slice(CT, 0, CT.coded())
     assert save(data, tmp_path / "x", ExplicitVRLittleEndian).exists() and data.SeriesInstanceUID.startswith(ROOT)
+
+
+def test_a_number_of_odd_length_costs_its_tag_alone(tmp_path):
+    files = write_ct(tmp_path, CT)
+    raw = files[0].read_bytes()
+    at = raw.index(b"\x18\x00\x50\x00DS")  # SliceThickness
+    length = int.from_bytes(raw[at + 6 : at + 8], "little")
+    odd = b"\x18\x00\x50\x00FD" + (6).to_bytes(2, "little") + b"Doe^Ja"
+    files[0].write_bytes(raw[:at] + odd + raw[at + 8 + length :])
+    found = scan(tmp_path)
+    (slices,) = found.series.values()
+    assert not found.refused and [one.thickness_mm for one in slices].count(None) == 1
+
+
+@pytest.mark.parametrize("kind", ["slice", "rtstruct", "enhanced"])
+def test_damaged_values_are_read_without_a_word(tmp_path, kind, recwarn, caplog):
+    ct = Ct(identity_removed=False)
+    data = ct_slice(ct, 0, ct.coded())
+    if kind == "enhanced":
+        data.SOPClassUID, data.NumberOfFrames = "1.2.840.10008.5.1.4.1.1.2.1", 1
+        data.PerFrameFunctionalGroupsSequence = [Dataset()]
+        data.PerFrameFunctionalGroupsSequence[0].CTReconstructionSequence = [Dataset()]
+        data.PerFrameFunctionalGroupsSequence[0].CTReconstructionSequence[0].ConvolutionKernel = "NAME"
+    path = save(data, tmp_path / "x") if kind != "rtstruct" else write_rtstruct(tmp_path / "x", ct, CONTOURS)
+    raw = path.read_bytes()
+    for value in (ct.series_uid.encode(), data.FrameOfReferenceUID.encode(), b"NAME"):
+        raw = raw.replace(value, b"Doe^Jane\xff\\ Do\xe9"[: len(value)].ljust(len(value)))
+    path.write_bytes(raw.replace(b"YES", b"NO\xff"))
+    recwarn.clear()
+    found = scan(tmp_path)
+    assert found.files == 1
+    assert not list(recwarn) and not caplog.records

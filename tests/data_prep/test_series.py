@@ -7,7 +7,7 @@ import pytest
 from dicom_factory import CODED_INTERCEPT, Ct, rotation, write_ct
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -21,7 +21,8 @@ from pydicom.uid import (
 from data_prep.errors import GeometryError, SeriesError, UnreadableFileError
 from data_prep.files import read_header
 from data_prep.options import StackOptions
-from data_prep.series import arrange, read_series, read_volume
+from data_prep.pixels import read_stored
+from data_prep.series import arrange, read_series, read_volume, same_pixels
 from data_prep.slices import SLICE_TAGS, slice_header
 
 RESAMPLE, KEEP = StackOptions(gaps="resample"), StackOptions(gaps="keep-uniform-part")
@@ -504,3 +505,35 @@ def test_real_slice_cut_anywhere_is_refused_never_wrong(real_data, tmp_path, enc
         except UnreadableFileError:
             continue
         assert np.array_equal(array, truth), length  # the closing delimiter alone may be missing
+
+
+def test_copies_with_another_lookup_table_are_no_copies(tmp_path):
+    def with_table(step):
+        def edit(data, k):
+            data.RescaleSlope = data.RescaleIntercept = None
+            item = Dataset()
+            item.LUTDescriptor, item.ModalityLUTType = [300, 0, 16], "HU"
+            item.add_new("LUTData", "OW", (np.arange(300) * step).astype("<u2").tobytes())
+            data.ModalityLUTSequence = [item]
+            return data
+
+        return edit
+
+    files = [write_ct(tmp_path / str(n), Ct(shape=(6, 5, 4)), edit=with_table(n)) for n in (1, 2)]
+    one, other = (headers(some)[0] for some in files)
+    again = headers(write_ct(tmp_path / "again", Ct(shape=(6, 5, 4)), edit=with_table(1)))[0]
+    assert np.array_equal(read_stored(one), read_stored(other))
+    assert same_pixels(one, again) and not same_pixels(one, other)
+    with pytest.raises(SeriesError, match="different pixels at one position"):
+        read_series(files[0] + files[1])
+
+
+def test_damage_is_refused_by_name_whatever_it_leads_to(tmp_path):
+    files = write_ct(tmp_path, Ct())
+    raw = files[1].read_bytes()
+    at = raw.index(b"\x20\x00\x37\x00DS")  # ImageOrientationPatient
+    length = int.from_bytes(raw[at + 6 : at + 8], "little")
+    odd = b"\x20\x00\x37\x00FD" + (6).to_bytes(2, "little") + b"Doe^Ja"
+    files[1].write_bytes(raw[:at] + odd + raw[at + 8 + length :])
+    with pytest.raises(SeriesError, match=f"ImageOrientationPatient.* first in {files[1].name}"):
+        read_series(files)
