@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import DatasetError
 from data_prep.nifti import atomic_file
+from data_prep.planes import FARTHEST_MM
 
 FILE_NAME = "contours.npz"
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the zip format's calendar: the same contours give the same bytes
@@ -22,9 +23,10 @@ def write_contours(path: Path, contours_by_roi: Mapping[int, Sequence[ArrayLike]
 
     The file is a plain NPZ: points_mm (N, 3) float32; contour_start (contours + 1,) int32, where each contour begins in
     points_mm; contour_roi (contours,) int32. Not compressed: that would take longer than the rasterising. Same input,
-    same bytes. Raises OutputError.
+    same bytes. Contours beyond planes.FARTHEST_MM are left out, as they are of the masks. Raises OutputError.
     """
-    contours = [(roi, np.asarray(one, np.float32)) for roi in sorted(contours_by_roi) for one in contours_by_roi[roi]]
+    drawn = ((roi, np.asarray(one, float)) for roi in sorted(contours_by_roi) for one in contours_by_roi[roi])
+    contours = [(roi, one.astype(np.float32)) for roi, one in drawn if (np.abs(one) <= FARTHEST_MM).all()]
     starts = np.cumsum([0, *(len(points) for _, points in contours)], dtype=np.int32)
     points_mm = np.concatenate([np.empty((0, 3), np.float32), *(points for _, points in contours)])
     rois = np.array([roi for roi, _ in contours], np.int32)

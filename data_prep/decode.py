@@ -4,7 +4,9 @@ Which plugin decodes what is fixed here, so that the result does not depend on w
 """
 
 import struct
+import zlib
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,9 +21,15 @@ Integers = NDArray[np.integer[Any]]
 Spans = tuple[tuple[int, int], ...]  # (offset, length) of each fragment of one frame
 
 PIXEL_DATA = b"\xe0\x7f\x10\x00"
+PIXEL_TAG = 0x7FE00010
+RAW: Any = {"correct_unused_bits": False}  # words as they lie in the file: HighBit says which of their bits count
+PREAMBLE = 132  # with DICM
 BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 JPEG = "1.2.840.10008.1.2.4."
 NEAR_LOSSLESS = f"{JPEG}81"
+LOSSLESS_JPEG = (f"{JPEG}57", f"{JPEG}70")
+RAW_WORDS = "1.2.840.10008.1.2.5"  # RLE: the words as they would lie in a plain file, unused bits and all
+NOT_PIXELS = 2**24  # bytes that a deflated file may inflate to besides its pixels
 # Transfer syntax -> pydicom's plugins, the first one installed is taken, and how to get it.
 GDCM, OPENJPEG, JPEGLS = "pip install python-gdcm", "pip install pylibjpeg pylibjpeg-openjpeg", "pip install pyjpegls"
 PLUGINS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -99,6 +107,9 @@ def _decode(header: SliceHeader, encoded: bytes, plugin: str) -> Integers:
         "pixel_representation": int(bool(pixels.signed)),
         "pixel_keyword": "PixelData",
     }
+    if pixels.transfer_syntax in (RAW_WORDS, *LOSSLESS_JPEG):  # the others know no unused bits
+        found = _codestream(encoded)
+        options["correct_unused_bits"] = found is not None and found[3] <= int(pixels.bits_stored or 0)
     with quiet_pydicom():
         decoder = get_decoder(pixels.transfer_syntax)
         return decoder.as_array(encapsulate([encoded], has_bot=False), index=0, decoding_plugin=plugin, **options)[0]
@@ -109,7 +120,8 @@ def _from_data_set(header: SliceHeader) -> Integers:
     from pydicom.pixels import get_decoder
 
     status = header.path.stat()
-    data = _data_set(header.path, status.st_size, status.st_mtime_ns, header.pixels.transfer_syntax)
+    limit = _pixel_bytes(header) + NOT_PIXELS
+    data = _data_set(header.path, status.st_size, status.st_mtime_ns, header.pixels.transfer_syntax, limit)
     if data.get("PixelData") is None:
         raise UnreadableFileError(f"{header.path.name} is cut short or holds no PixelData (7FE0,0010)")
     refuse_surplus(header, len(data.PixelData))
@@ -119,19 +131,54 @@ def _from_data_set(header: SliceHeader) -> Integers:
         except NotImplementedError:
             message = f"{header.path.name} is {syntax_name(header.pixels)}, which is no encoding of CT that can be read"
             raise SeriesError(message) from None
-        return decoder.as_array(data, index=header.frame)[0]
+        return decoder.as_array(data, index=header.frame, **RAW)[0]
 
 
 @lru_cache(maxsize=1)  # the frames of one file come one after another, and inflating it for each would take forever
-def _data_set(path: Path, size: int, changed_ns: int, syntax: str) -> Any:
-    from pydicom import dcmread
+def _data_set(path: Path, size: int, changed_ns: int, syntax: str, limit: int) -> Any:
+    """The data set up to its pixels: what lies behind them may be anything, and cost anything to parse.
+
+    Raises UnreadableFileError for a deflated one of more than `limit` bytes.
+    """
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_dataset, read_partial
     from pydicom.uid import UID
 
-    with quiet_pydicom():
-        data = dcmread(path, force=True)
+    with quiet_pydicom(), path.open("rb") as stream:
+        if syntax != DEFLATED:
+            data: Any = read_partial(stream, _lies_behind_pixels, force=True)
+        else:
+            stream.seek(PREAMBLE if stream.read(PREAMBLE)[-4:] == b"DICM" else 0)
+            meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+            content = BytesIO(_inflate(stream.read(), limit, path))
+            data = read_dataset(content, False, True, stop_when=_lies_behind_pixels)
+            data.file_meta = FileMetaDataset(meta)
     if "TransferSyntaxUID" not in data.file_meta:
         data.file_meta.TransferSyntaxUID = UID(syntax)
     return data
+
+
+def _lies_behind_pixels(tag: int, vr: str | None, length: int) -> bool:
+    return tag > PIXEL_TAG
+
+
+def _inflate(packed: bytes, limit: int, path: Path) -> bytes:
+    """Raises UnreadableFileError for more than `limit` bytes: a few kilobytes of zeros can inflate to any size."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = stream.decompress(packed, limit + 1)
+    if len(content) > limit:
+        raise UnreadableFileError(
+            f"{path.name} inflates to more than {limit} bytes; Rows, Columns and NumberOfFrames speak of "
+            f"{limit - NOT_PIXELS} bytes of pixels"
+        )
+    if not stream.eof:
+        raise UnreadableFileError(f"{path.name} is cut short: its deflated data set does not end")
+    return content
+
+
+def _pixel_bytes(header: SliceHeader) -> int:
+    row = int(header.columns or 0) * int(header.pixels.bits_allocated or 0) // 8
+    return int(header.rows or 0) * row * header.pixels.frames
 
 
 def refuse_surplus(header: SliceHeader, length: int) -> None:
@@ -140,8 +187,7 @@ def refuse_surplus(header: SliceHeader, length: int) -> None:
     Rows, Columns or NumberOfFrames are wrong then, and each of them would give another image.
     """
     row = int(header.columns or 0) * int(header.pixels.bits_allocated or 0) // 8
-    frames = header.pixels.frames
-    wanted = int(header.rows or 0) * row * frames
+    frames, wanted = header.pixels.frames, _pixel_bytes(header)
     if length >= wanted + row:
         raise SeriesError(
             f"{header.path.name} holds {length} bytes of pixels; Rows, Columns and NumberOfFrames "
@@ -248,9 +294,20 @@ def _refuse_other_image(header: SliceHeader, encoded: bytes) -> None:
             f"the compressed image in {header.path.name} has {bits} bits; BitsStored and BitsAllocated "
             f"(0028,0101, 0028,0100) say {header.pixels.bits_stored} and {header.pixels.bits_allocated}"
         )
+    _refuse_shifted(header, bits)
     if signed and not header.pixels.signed:
         raise SeriesError(
             f"the compressed image in {header.path.name} is signed; PixelRepresentation (0028,0103) says unsigned"
+        )
+
+
+def _refuse_shifted(header: SliceHeader, bits: int) -> None:
+    """Raise SeriesError where HighBit points beyond the `bits` of a compressed image: it can't be told who shifted."""
+    high, stored = header.pixels.high_bit, int(header.pixels.bits_stored or 0)
+    if high not in (None, stored - 1) and (bits <= high or header.pixels.signed):
+        raise SeriesError(
+            f"HighBit (0028,0102) is {high} and BitsStored (0028,0101) {stored} in {header.path.name}, whose "
+            f"compressed image has {bits} bits: which of them count can't be told"
         )
 
 

@@ -27,6 +27,7 @@ def hounsfield(stored: Integers, pixels: PixelFormat) -> tuple[NDArray, int]:
     Bits beyond BitsStored are dropped, padding becomes PADDING_HU (PS3.3 C.7.5.1.1.2) if `believes_padding`. A
     modality lookup table stands in for slope and intercept (PS3.3 C.11.1). MONOCHROME1 changes nothing: it says how to
     show values, not what they are (PS3.3 C.7.6.3.1.2). Returns the HU and the number of pixels that padding changed.
+    Raises SeriesError for HU that no float32 holds.
     """
     values = _used_bits(stored, pixels)
     if pixels.lookup is not None:
@@ -37,8 +38,19 @@ def hounsfield(stored: Integers, pixels: PixelFormat) -> tuple[NDArray, int]:
         hu: NDArray = values if slope == 1 else values * np.int32(slope)
         hu = hu + np.int32(intercept)
     else:
-        hu = (values * slope + intercept).astype(np.float32)
+        hu = _as_float32(values, slope, intercept)
     return _with_padding(hu, stored, values, pixels)
+
+
+def _as_float32(values: Integers, slope: float, intercept: float) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        hu = (values * slope + intercept).astype(np.float32)
+    if not np.isfinite(hu).all():
+        raise SeriesError(
+            f"RescaleSlope (0028,1053) is {slope:g} and RescaleIntercept (0028,1052) {intercept:g}: some of the HU are "
+            "infinite or beyond what float32 holds"
+        )
+    return hu
 
 
 def _with_padding(hu: NDArray, stored: Integers, values: Integers, pixels: PixelFormat) -> tuple[NDArray, int]:

@@ -13,6 +13,7 @@ PARALLEL = 0.1  # of the slice step: how far a contour's points may lie from one
 AT_ONCE = 16384  # points: for more, matrix products start threads, which takes longer than all the rest
 FARTHEST_MM = 1e6
 COPY_DECIMALS = 4  # contours that agree to 1e-4 pixel are copies
+EDGE = 1e-4  # pixels: how far rounded coordinates may put what was drawn along the image's edge outside it
 INDEX_DECIMALS = 9  # takes the noise of the arithmetic off points that lie on pixel centres; 1e-9 pixel moves nothing
 # Why a contour is on no slice of the image.
 SKIPPED = ("not parallel to the slices", "beyond the first or last slice", "outside the image")
@@ -127,7 +128,7 @@ def _place_all(contours_mm: list[Array], grid: Grid, report: PlaneReport) -> Ite
     outside = ~slanted & ~beyond & ((high[:2] < -0.5) | (low[:2] > edge)).any(axis=0)
     for refused, why in zip((slanted, beyond, outside), SKIPPED, strict=True):
         report.skip(why, int(np.count_nonzero(refused)))
-    clipped = np.any((low[:2] < -0.5) | (high[:2] > edge), axis=0).tolist()
+    clipped = np.any((low[:2] < -0.5 - EDGE) | (high[:2] > edge + EDGE), axis=0).tolist()
     boxes = np.round(np.vstack([low[:2], high[:2]]), COPY_DECIMALS).T.tolist()
     thickness_mm = grid.thickness_mm
     polygons = np.ascontiguousarray(index[:2].T)

@@ -18,6 +18,7 @@ AXIS_ROUNDING = np.radians(0.01)
 # Gantries tilt by 30 degrees at most: beyond this the tags contradict each other.
 MOST_TILT_DEGREES = 45
 FEWEST_SLICES = 3  # of an even part that is worth keeping
+FARTHEST_SLICE_MM = 1e5  # NIfTI's float32 sform holds places up to here to 0.004 mm, and beyond ever more coarsely
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +69,11 @@ def fit_stack(
 
     positions_mm: (n, 3) ImagePositionPatient, ascending along the normal. orientation: ImageOrientationPatient.
     pixel_spacing_mm: PixelSpacing in DICOM's order, between rows, between columns. shape_ij: columns, rows.
-    Raises GeometryError naming the positions of gaps, the angle of a tilted gantry, or a slice shifted sideways, and
-    UsageError for a step that is no length.
+    Raises GeometryError naming the positions of gaps, the angle of a tilted gantry, a slice shifted sideways, or a
+    position beyond FARTHEST_SLICE_MM, and UsageError for a step that is no length.
     """
     positions = np.asarray(positions_mm, float)
+    _refuse_far(positions)
     axes = patient_axes(orientation)
     kept, notes = range(len(positions)), []
     if options.gaps == "keep-uniform-part" and len(positions) > 2:
@@ -109,7 +111,11 @@ def single_slice(
     shape_ij: tuple[int, int],
     thickness_mm: float | None,
 ) -> Stack:
-    """The grid of one slice as thick as SliceThickness. Raises GeometryError without a thickness."""
+    """The grid of one slice as thick as SliceThickness.
+
+    Raises GeometryError without a thickness, or with a position beyond FARTHEST_SLICE_MM.
+    """
+    _refuse_far(np.asarray(position_mm, float))
     if thickness_mm is None or not thickness_mm > 0:
         raise GeometryError(
             "a single slice and no SliceThickness (0018,0050): its third spacing is unknown. Add the other slices."
@@ -136,8 +142,21 @@ def patient_axes(orientation: ArrayLike) -> Array:
 
 def is_even(positions_mm: ArrayLike, orientation: ArrayLike) -> bool:
     """Whether slices, (n, 3) positions ascending along the normal, lie at one distance, be they tilted or not."""
-    line = _line(patient_axes(orientation), np.asarray(positions_mm, float))
+    positions = np.asarray(positions_mm, float)
+    if not np.abs(positions).max() <= FARTHEST_SLICE_MM:  # fit_stack will refuse them by name
+        return False
+    line = _line(patient_axes(orientation), positions)
     return even_lay(line.along_mm, line.off_mm).is_even
+
+
+def _refuse_far(positions: Array) -> None:
+    """Raise GeometryError for positions, (..., 3) mm, that the NIfTI file could not hold, or that are no numbers."""
+    farthest_mm = float(np.abs(positions).max())
+    if not farthest_mm <= FARTHEST_SLICE_MM:
+        raise GeometryError(
+            f"ImagePositionPatient (0020,0032) lies {farthest_mm:g} mm from the origin along an axis, at most "
+            f"{FARTHEST_SLICE_MM:g} mm are allowed: beyond, NIfTI can't hold places to 0.01 mm."
+        )
 
 
 def _affine(axes: Array, spacing_ij: Array, way: Array, origin_mm: Array) -> Array:

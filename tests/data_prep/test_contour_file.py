@@ -76,3 +76,14 @@ def test_damaged_and_missing_files_are_refused(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(DatasetError):
         read_contours(tmp_path / "one.npy")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("far_mm", [1.1e6, 1e300, np.inf, np.nan])
+def test_contours_that_no_mask_takes_are_left_out(tmp_path, far_mm):
+    near, far = np.ones((4, 3)), np.ones((4, 3))
+    far[2, 1] = far_mm
+    write_contours(tmp_path / "c.npz", {0: [far, near], 1: [far], 2: [near * 2]})
+    found = read_contours(tmp_path / "c.npz")
+    assert {roi: len(contours) for roi, contours in found.items()} == {0: 1, 2: 1}
+    np.testing.assert_array_equal(found[0][0], near.astype(np.float32))

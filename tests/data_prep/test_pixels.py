@@ -1,12 +1,20 @@
 """Stored values to HU: as float64 arithmetic says, whichever way they are read; odd pixels refused by name."""
 
+import zlib
+
 import numpy as np
 import pytest
 from dicom_factory import Ct, ct_slice, save
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from data_prep.errors import SeriesError, UnreadableFileError
 from data_prep.files import read_header
@@ -185,3 +193,101 @@ def test_padding_is_believed_where_no_tissue_can_be(tmp_path):
     believed = written(tmp_path / "a", np.zeros(SHAPE), True, PixelPaddingValue=-2000, RescaleIntercept=0)
     water = written(tmp_path / "b", np.zeros(SHAPE), True, PixelPaddingValue=0, RescaleIntercept=0)
     assert believes_padding(believed.pixels) and not believes_padding(water.pixels)
+
+
+SYNTAXES = [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(("bits", "high"), [(12, 11), (12, 15), (12, 13), (7, 15)])
+def test_the_bits_that_high_bit_names_count_in_every_encoding(tmp_path, syntax, signed, bits, high):
+    rng, low = np.random.default_rng(bits + high), -(2 ** (bits - 1)) if signed else 0
+    wanted = rng.integers(low, low + 2**bits, SHAPE)
+    above, shift = rng.integers(0, 2**16, SHAPE), high + 1 - bits
+    mask = (2**bits - 1) << shift
+    words = ((wanted << shift) & mask) | (above & ~mask & 0xFFFF)  # noise in all the unused bits
+    words = (words ^ 0x8000) - 0x8000 if signed else words
+    if syntax == ExplicitVRBigEndian:
+        words = words.astype("<i2" if signed else "<u2").byteswap()  # the factory writes words as they are
+    header = written(
+        tmp_path / "x",
+        words,
+        signed,
+        ExplicitVRLittleEndian if syntax == RLELossless else syntax,
+        BitsStored=bits,
+        HighBit=high,
+    )
+    if syntax == RLELossless:
+        data = dcmread(tmp_path / "x")
+        data.BitsStored, data.HighBit = 16, 15  # else the encoder refuses the other bits
+        data.compress(RLELossless)
+        data.BitsStored, data.HighBit = bits, high
+        data.save_as(tmp_path / "x")
+        header = slice_header(tmp_path / "x", read_header(tmp_path / "x", SLICE_TAGS))
+    assert np.array_equal(hounsfield(read_stored(header), header.pixels)[0], wanted[:, :, 0].T - 1024)
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"), [("1e308", "0"), ("1", "-1e300"), ("1e37", "0"), ("1.5e308", "-1e308")]
+)
+def test_hu_beyond_float32_are_refused_by_name(tmp_path, slope, intercept):
+    header = written(tmp_path / "x", np.full(SHAPE, 999), RescaleSlope=slope, RescaleIntercept=intercept)
+    with pytest.raises(SeriesError, match=r"RescaleSlope \(0028,1053\) is .* and RescaleIntercept \(0028,1052\)"):
+        hounsfield(read_stored(header), header.pixels)
+    with pytest.raises(SeriesError, match="beyond what float32 holds"):
+        read_hu_into(header, np.empty(SHAPE[1::-1], np.int16))
+
+
+def inflated(path):
+    """A deflated file as what comes before its data set, and the data set."""
+    raw = path.read_bytes()
+    start = 144 + int.from_bytes(raw[140:144], "little")  # FileMetaInformationGroupLength (0002,0000)
+    return raw[:start], zlib.decompress(raw[start:], -zlib.MAX_WBITS)
+
+
+def test_a_deflated_file_that_inflates_without_end_is_refused_at_once(tmp_path):
+    stored = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    header = written(tmp_path / "x", stored, syntax=DeflatedExplicitVRLittleEndian)
+    before, content = inflated(tmp_path / "x")
+    assert np.array_equal(read_stored(header), stored[:, :, 0].T)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    tail = [packer.compress(bytes(2**20)) for _ in range(20)]
+    (tmp_path / "x").write_bytes(before + packer.compress(content) + b"".join(tail) + packer.flush())
+    with pytest.raises(UnreadableFileError, match="inflates to more than"):
+        read_stored(header)
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_nothing_behind_the_pixels_is_parsed(tmp_path, syntax):
+    stored = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    header = written(tmp_path / "x", stored.astype("<u2").byteswap() if "Big" in syntax.name else stored, syntax=syntax)
+    before, content = inflated(tmp_path / "x") if "Deflated" in syntax.name else ((tmp_path / "x").read_bytes(), b"")
+    tail = b"\xff" * 1000  # no element at all
+    if content:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        (tmp_path / "x").write_bytes(before + packer.compress(content + tail) + packer.flush())
+    else:
+        (tmp_path / "x").write_bytes(before + tail)
+    assert np.array_equal(read_stored(header), stored[:, :, 0].T)
+
+
+def test_a_deflated_file_cut_short_is_refused(tmp_path):
+    header = written(tmp_path / "x", np.arange(np.prod(SHAPE)).reshape(SHAPE), syntax=DeflatedExplicitVRLittleEndian)
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-9])
+    with pytest.raises(UnreadableFileError, match="cut short"):
+        read_stored(header)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_high_bits_beyond_a_compressed_image_are_refused(tmp_path, signed):
+    from pydicom.uid import JPEGLSLossless
+
+    written(tmp_path / "x", np.full(SHAPE, 77), signed, BitsStored=12, HighBit=11)
+    data = dcmread(tmp_path / "x")
+    data.compress(JPEGLSLossless)  # of 12 bits
+    data.HighBit = 15
+    data.save_as(tmp_path / "x")
+    header = slice_header(tmp_path / "x", read_header(tmp_path / "x", SLICE_TAGS))
+    with pytest.raises(SeriesError, match=r"HighBit \(0028,0102\) is 15"):
+        read_stored(header)

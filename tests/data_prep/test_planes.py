@@ -136,3 +136,17 @@ def test_a_single_slice_takes_what_lies_within_half_its_thickness():
 def test_nothing_drawn_is_an_empty_ledger():
     mask, report = rasterize([], GRID)
     assert not mask.any() and mask.shape == CT.shape and report == PlaneReport()
+
+
+@pytest.mark.parametrize("grid", [GRID, tilted(CT), UNEVEN])
+def test_what_runs_along_the_edge_is_not_clipped_by_rounding(grid):
+    columns, rows, _ = grid.shape_ijk
+    report = PlaneReport()
+    whole = np.round(box_on(grid, 2, (-0.5, -0.5), (columns - 0.5, rows - 0.5)), 5)  # as text holds them
+    index = grid.index_ijk(whole)[:, :2]
+    assert (index < -0.5).any() or (index > np.array([columns, rows]) - 0.5).any()
+    place([whole], grid, report)
+    assert (report.rasterised, report.clipped) == (1, 0)
+    for low, high in (((-0.501, 3), (5, 5)), ((3, 3), (columns - 0.499, 5))):
+        place([box_on(grid, 3, low, high)], grid, report)
+    assert (report.rasterised, report.clipped) == (3, 2)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_prep.errors import GeometryError, UsageError
 from data_prep.options import StackOptions
-from data_prep.stack import fit_stack, single_slice
+from data_prep.stack import fit_stack, is_even, single_slice
 
 angles = st.tuples(*[st.floats(-180, 180)] * 3)
 SPACING = (2.25, 1.5)  # between rows, between columns
@@ -258,3 +258,25 @@ def test_a_sheared_grid_runs_through_the_slices(degrees, tilt, with_gap):
     upright = fit_stack(positions, orientation, SPACING, (20, 14), StackOptions(options.gaps, None, "resample"))
     assert not upright.grid.is_sheared and upright.grid.spacing_mm == pytest.approx(ct.spacing_mm)
     assert upright.planes.is_sheared
+
+
+@pytest.mark.parametrize("far_mm", [1.2e5, 1e6, -1e9, 1e300, np.inf, np.nan])
+def test_slices_farther_off_than_nifti_can_say_are_refused_by_name(far_mm):
+    positions, orientation = stack_of(Ct())
+    positions[:, 1] += far_mm
+    with pytest.raises(GeometryError, match=r"ImagePositionPatient \(0020,0032\) lies .* mm from the origin"):
+        fit_stack(positions, orientation, SPACING, (20, 14))
+    with pytest.raises(GeometryError, match=r"ImagePositionPatient \(0020,0032\) lies .* mm from the origin"):
+        single_slice(positions[0], orientation, SPACING, (20, 14), 3.0)
+    assert not is_even(positions, orientation)
+
+
+def test_slices_as_far_off_as_allowed_lie_within_a_hundredth_in_float32():
+    positions, orientation = stack_of(Ct())
+    positions[:, 1:] += 99_000, -99_000
+    grid = fit_stack(positions, orientation, SPACING, (20, 14)).grid
+    stored = grid.affine_ras.astype(np.float32).astype(float)
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(grid.shape_ijk) - 1)
+    apart = corners @ (stored - grid.affine_ras)[:3, :3].T + (stored - grid.affine_ras)[:3, 3]
+    assert np.linalg.norm(apart, axis=1).max() < 0.01
+    assert is_even(positions, orientation)
