@@ -12,6 +12,8 @@ INSTALLED := $(VENV)/.installed
 # Threads that wait give their core away: beside other work, training is several times faster (benchmarks/wait_policy.py).
 OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
+# Processes that the tests are spread over.
+TEST_JOBS ?= 2
 
 .PHONY: setup demo test check bench fuzz compare format clean
 
@@ -29,7 +31,7 @@ demo: setup
 	@PATH="$(abspath $(BIN)):$$PATH" docs/tutorials/whole_road.sh "$(DEMO_DIR)" $(if $(DATA),"$(DATA)")
 
 test: setup
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(TEST_JOBS)
 
 check: setup
 	@$(BIN)/ruff format --check .
