@@ -4,21 +4,31 @@ Explicit or implicit VR, little endian, elements in ascending order, values of t
 standard wants them. `read_elements` returns None at the first doubt: it is never an own opinion on odd files.
 """
 
-import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-Value = str | int | list[str] | list[int]
+from data_prep.raw import (
+    ENCODINGS,
+    UNDEFINED,
+    OddError,
+    ShortError,
+    Value,
+    ascii_text,
+    explicit_head,
+    implicit_head,
+    read_start,
+    read_value,
+    skip_items,
+)
+from data_prep.raw_rtstruct import Content, Item, read_items
 
-IMPLICIT = "1.2.840.10008.1.2"
-# Big endian and deflated data sets; the last two are deflated as well (JPIP).
-NOT_PLAIN = {f"1.2.840.10008.1.2.{end}" for end in ("2", "1.99", "4.95", "4.205")}
+RTSTRUCT = b"1.2.840.10008.5.1.4.1.1.481.3"
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-UNDEFINED = 0xFFFFFFFF
 CHUNKS = (1 << 14, 1 << 20)  # bytes looked at: what nearly all headers fit in, then what is given up on
+STRUCT_CHUNK = 1 << 30  # RTSTRUCTs have no pixels: their header goes on behind the contours
+STRUCT_SEQUENCES = ("ReferencedFrameOfReferenceSequence", "StructureSetROISequence")  # the ones that are read here
 
 # Keyword -> tag and VR of what headers are asked for (PS3.6). A keyword that is not here is left to pydicom.
 TABLE: dict[str, tuple[int, str]] = {
@@ -89,24 +99,16 @@ TABLE: dict[str, tuple[int, str]] = {
     "SegmentationType": (0x00620001, "CS"),
     "SegmentSequence": (0x00620002, "SQ"),
 }
-SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"} | {
-    b"SS", b"ST", b"TM", b"UI", b"UL", b"US"
-}  # fmt: skip
-LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-ENCODINGS = {"": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-WHOLE = re.compile(r"[+-]?\d{1,9}")
-UID = re.compile(r"[0-9.]+")
-CONTROL = re.compile("[\0-\x1f\x7f]")
-EXPLICIT_HEAD, IMPLICIT_HEAD = struct.Struct("<HH2sH").unpack_from, struct.Struct("<HHI").unpack_from
-LENGTH = struct.Struct("<I").unpack_from
 
 
 @dataclass
 class Elements:
-    """Values by keyword, as far as they were asked for: text as it stands in the file, numbers, lists of several."""
+    """Values by keyword, as far as they were asked for: text as it stands in the file, numbers, lists of several.
 
-    values: dict[str, Value] = field(default_factory=dict)
+    Of sequences only STRUCT_SEQUENCES are here, and only in RTSTRUCTs.
+    """
+
+    values: dict[str, Value | list[Item]] = field(default_factory=dict)
 
     def get(self, keyword: str, default: Any = None) -> Any:
         return self.values.get(keyword, default)
@@ -121,67 +123,31 @@ class Plain:
     offset: int
 
 
-class _OddError(Exception):
-    """Something that pydicom shall look at."""
-
-
-class _ShortError(_OddError):
-    """The bytes end before the header does."""
-
-
 def read_elements(stream: IO[bytes], size: int, tags: Sequence[str]) -> Plain | None:
     """`tags` (keywords) out of the DICOM file of `size` bytes in `stream`; None where pydicom has to read it."""
     if not all(tag in TABLE for tag in tags):
         return None
-    for chunk in CHUNKS:
+    data = b""
+    for chunk in (*CHUNKS, STRUCT_CHUNK):
+        if chunk == STRUCT_CHUNK and RTSTRUCT not in data:
+            return None
         stream.seek(0)
         data = stream.read(chunk)
         try:
             return _parse(data, len(data) >= size, tags)
-        except _ShortError:
+        except ShortError:
             if len(data) >= size:
                 return None
-        except (_OddError, struct.error, UnicodeDecodeError):
+        except (OddError, struct.error, UnicodeDecodeError):
             return None
     return None
 
 
 def _parse(data: bytes, whole: bool, tags: Sequence[str]) -> Plain:
-    if data[128:132] != b"DICM":
-        raise _OddError
-    syntax, start = _meta(data)
-    if not syntax.startswith(IMPLICIT) or syntax in NOT_PLAIN:
-        raise _OddError
+    syntax, implicit, start = read_start(data)
     wanted = {TABLE[tag][0] for tag in tags}
-    implicit = syntax == IMPLICIT
-    if implicit and re.fullmatch(rb"[A-Z]{2}", data[start + 4 : start + 6]):
-        raise _OddError  # pydicom goes by what it finds
     raw, offset = _data_set(data, start, implicit, whole, wanted)
-    return Plain(_elements(raw, tags), syntax, offset)
-
-
-def _meta(data: bytes) -> tuple[str, int]:
-    """The transfer syntax, and where the data set starts (PS3.10 7.1)."""
-    if len(data) < 144:
-        raise _ShortError
-    if data[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
-        raise _OddError
-    end = 144 + LENGTH(data, 140)[0]
-    if end + 8 > len(data):
-        raise _ShortError
-    at, last, syntax = 144, 0, ""
-    while at < end:
-        tag, vr, length, at = _explicit(data, at)
-        if tag >> 16 != 2 or tag <= last or length == UNDEFINED:
-            raise _OddError
-        if tag == 0x00020010:
-            syntax = data[at : at + length].rstrip(b"\0").decode("ascii")
-            if vr != b"UI" or not UID.fullmatch(syntax):
-                raise _OddError
-        last, at = tag, at + length
-    if at != end or not syntax:
-        raise _OddError
-    return syntax, end
+    return Plain(_elements(raw, tags, implicit), syntax, offset)
 
 
 def _data_set(
@@ -194,77 +160,32 @@ def _data_set(
         if whole and at == len(data):
             return found, at
         start = at
-        tag, vr, length, at = _implicit(data, at) if implicit else _explicit(data, at)
+        tag, vr, length, at = implicit_head(data, at) if implicit else explicit_head(data, at)
         if tag in PIXELS:
             return found, start
         if tag <= last or tag >> 16 >= 0xFFFE:
-            raise _OddError
+            raise OddError
         last = tag
         if length == UNDEFINED:
-            if tag in wanted or vr not in (b"SQ", b""):
-                raise _OddError
-            at = _skip_items(data, at, implicit)
+            if vr not in (b"SQ", b""):
+                raise OddError
+            start, at = at, skip_items(data, at, implicit)
+            if tag in wanted:
+                found[tag] = b"SQ", data[start : at - 8]  # without the delimiter: as if it had a length
             continue
         if tag in wanted:
             found[tag] = vr, data[at : at + length]
         at += length
         if at > len(data):
-            raise _ShortError
+            raise ShortError
 
 
-def _explicit(data: bytes, at: int) -> tuple[int, bytes, int, int]:
-    """Tag, VR, length, and where the value starts."""
-    if at + 12 > len(data) and at + 8 != len(data):
-        raise _ShortError
-    group, element, vr, length = EXPLICIT_HEAD(data, at)
-    if vr in SHORT:
-        return group << 16 | element, vr, length, at + 8
-    if vr not in LONG or length:
-        raise _OddError
-    return group << 16 | element, vr, LENGTH(data, at + 8)[0], at + 12
-
-
-def _implicit(data: bytes, at: int) -> tuple[int, bytes, int, int]:
-    if at + 8 > len(data):
-        raise _ShortError
-    group, element, length = IMPLICIT_HEAD(data, at)
-    return group << 16 | element, b"", length, at + 8
-
-
-def _skip_items(data: bytes, at: int, implicit: bool, depth: int = 0) -> int:
-    """Where a sequence of undefined length ends (PS3.5 7.5)."""
-    if depth > 8:
-        raise _OddError
-    while True:
-        tag, _, length, at = _implicit(data, at)
-        if tag == SEQUENCE_END and length == 0:
-            return at
-        if tag != ITEM:
-            raise _OddError
-        at = _skip_item(data, at, at + length if length != UNDEFINED else None, implicit, depth)
-
-
-def _skip_item(data: bytes, at: int, end: int | None, implicit: bool, depth: int) -> int:
-    """Where the item ends whose first element is `at`; it has to be at `end`, if that is given."""
-    while at != end:
-        if end is None:
-            tag, _, length, after = _implicit(data, at)
-            if tag == ITEM_END and length == 0:
-                return after
-        elif at > end:
-            raise _OddError
-        tag, vr, length, at = _implicit(data, at) if implicit else _explicit(data, at)
-        if tag >> 16 >= 0xFFFE or (length == UNDEFINED and vr not in (b"SQ", b"")):
-            raise _OddError
-        at = _skip_items(data, at, implicit, depth + 1) if length == UNDEFINED else at + length
-    return at
-
-
-def _elements(raw: dict[int, tuple[bytes, bytes]], tags: Sequence[str]) -> Elements:
-    charset = _ascii(raw.get(0x00080005, (b"", b""))[1])
+def _elements(raw: dict[int, tuple[bytes, bytes]], tags: Sequence[str], implicit: bool) -> Elements:
+    charset = ascii_text(raw.get(0x00080005, (b"", b""))[1])
     if charset not in ENCODINGS:
-        raise _OddError
+        raise OddError
     signed = raw.get(0x00280103, (b"", b""))[1]
+    is_struct = raw.get(0x00080016, (b"", b""))[1].rstrip(b" \0") == RTSTRUCT
     elements = Elements()
     for keyword in tags:
         tag, vr = TABLE[keyword]
@@ -273,41 +194,15 @@ def _elements(raw: dict[int, tuple[bytes, bytes]], tags: Sequence[str]) -> Eleme
         stated, value = raw[tag]
         if vr == "US or SS":
             if signed not in (b"\0\0", b"\1\0"):
-                raise _OddError
+                raise OddError
             vr = stated.decode() if stated in (b"US", b"SS") else "SS" if signed == b"\1\0" else "US"
         if (stated and stated != vr.encode()) or len(value) % 2:
-            raise _OddError
-        elements.values[keyword] = _value(vr, value, ENCODINGS[charset])
+            raise OddError
+        if vr == "SQ" and keyword in STRUCT_SEQUENCES and is_struct:
+            items = read_items(Content(value, implicit, ENCODINGS[charset]), 0, len(value))
+            for item in items:
+                item.check()
+            elements.values[keyword] = items
+            continue
+        elements.values[keyword] = read_value(vr, value, ENCODINGS[charset])
     return elements
-
-
-def _value(vr: str, value: bytes, encoding: str) -> Value:
-    if vr in ("US", "SS", "UL"):
-        return _binary({"US": "H", "SS": "h", "UL": "I"}[vr], value)
-    if vr == "ST":
-        text = value.decode(encoding).rstrip(" \0")
-        if CONTROL.search(text.translate({9: 32, 10: 32, 13: 32})):
-            raise _OddError
-        return text
-    if vr not in ("CS", "UI", "SH", "LO", "PN", "DA", "DS", "IS"):
-        raise _OddError
-    text = value.decode(encoding).rstrip(" \0") if vr in ("SH", "LO", "PN") else _ascii(value)
-    parts = text.split("\\")
-    form = {"DS": DECIMAL, "IS": WHOLE}.get(vr)
-    if form and text and not all(form.fullmatch(part.strip(" ")) and len(part) <= 16 for part in parts):
-        raise _OddError
-    if CONTROL.search(text) or (vr == "PN" and "=" in text):
-        raise _OddError
-    return parts if len(parts) > 1 else text
-
-
-def _binary(code: str, value: bytes) -> Value:
-    count = len(value) // struct.calcsize(code)
-    numbers = list(struct.unpack(f"<{count}{code}", value))
-    if not numbers:
-        raise _OddError
-    return numbers if count > 1 else numbers[0]
-
-
-def _ascii(value: bytes) -> str:
-    return value.rstrip(b" \0").decode("ascii")

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from data_prep.decimals import parse_many
 from data_prep.errors import RtstructError
 from data_prep.files import quiet_pydicom
 from data_prep.geometry import Array
+from data_prep.raw import OddError
+from data_prep.raw_rtstruct import read_struct
 from data_prep.slices import text
 
 if TYPE_CHECKING:
@@ -122,24 +125,45 @@ def read_rtstruct(path: Path) -> list[Roi]:
     ROIs and contours belong together by ROINumber, never by their place in a list.
     Raises RtstructError where the file can't be read or is no RTSTRUCT.
     """
-    from pydicom import dcmread
-
     try:
-        with quiet_pydicom():
-            data = dcmread(path, force=True)
-            whole = all(_is_whole(data.get_item(tag)) for tag in data.keys())  # noqa: SIM118  # iterating would parse
-            sop_class = text(data, "SOPClassUID")
-            names = _items(data, "StructureSetROISequence")
-            drawn = _items(data, "ROIContourSequence")
-            rois = _rois(names, drawn)
+        content = Path(path).read_bytes()
+        rois = _plain_rois(content)
+        return _rois_by_pydicom(content) if rois is None else rois
+    except RtstructError as error:
+        raise RtstructError(f"{Path(path).name} {error}") from error
     except Exception as error:  # pydicom raises whatever damaged bytes lead to; it costs this RTSTRUCT
         raise RtstructError(f"{Path(path).name} is damaged or truncated ({type(error).__name__})") from error
+
+
+def _plain_rois(content: bytes) -> list[Roi] | None:
+    """The ROIs of a file that holds nothing unusual, None for any other."""
+    data = read_struct(content)
+    if data is None:
+        return None
+    try:
+        if data.get("SOPClassUID") != RTSTRUCT:
+            return None
+        rois = _rois(_items(data, "StructureSetROISequence"), _items(data, "ROIContourSequence"))
+    except OddError:
+        return None
+    return None if data.content.odd or not rois else rois
+
+
+def _rois_by_pydicom(content: bytes) -> list[Roi]:
+    """The ROIs of any file. Raises RtstructError and whatever pydicom does for damaged bytes."""
+    from pydicom import dcmread
+
+    with quiet_pydicom():
+        data = dcmread(BytesIO(content), force=True)
+        whole = all(_is_whole(data.get_item(tag)) for tag in data.keys())  # noqa: SIM118  # iterating would parse
+        sop_class = text(data, "SOPClassUID")
+        rois = _rois(_items(data, "StructureSetROISequence"), _items(data, "ROIContourSequence"))
     if not whole:
-        raise RtstructError(f"{Path(path).name} is truncated")
+        raise RtstructError("is truncated")
     if sop_class != RTSTRUCT:
-        raise RtstructError(f"{Path(path).name} is no RTSTRUCT: SOPClassUID (0008,0016) is {sop_class or 'missing'}")
+        raise RtstructError(f"is no RTSTRUCT: SOPClassUID (0008,0016) is {sop_class or 'missing'}")
     if not rois:
-        raise RtstructError(f"{Path(path).name} names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
+        raise RtstructError("names no ROI: StructureSetROISequence (3006,0020) is missing or empty")
     return rois
 
 

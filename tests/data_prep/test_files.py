@@ -103,7 +103,7 @@ def test_unusual_values(tmp_path, tags, quick, syntax):
 def test_what_is_not_plain_is_left_to_pydicom(tmp_path, syntax):
     (path, *_) = write_ct(tmp_path, Ct(), syntax=syntax, dtype=">u2" if syntax == ExplicitVRBigEndian else "<u2")
     assert not isinstance(read_header(path, TAGS).dataset, Elements)
-    rtstruct = write_rtstruct(tmp_path / "rs", Ct(), {"A": []})
+    rtstruct = write_rtstruct(tmp_path / "rs", Ct(), {"A": []}, syntax=syntax)
     assert not isinstance(read_header(rtstruct, TAGS).dataset, Elements)
     bare = tmp_path / "bare"
     ct_slice(Ct(), 0, Ct().coded()).save_as(bare, implicit_vr=True, little_endian=True)
