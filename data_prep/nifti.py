@@ -18,7 +18,9 @@ from data_prep.errors import OutputError
 
 GZIP_LEVEL = 1  # isal's level 1 is smaller than zlib's and several times faster
 MOST_THREADS = 4  # more wait for the disk
-SAME_PLACE_MM = 0.1  # how far the quaternion may put a voxel from where the sform puts it
+# How far the quaternion may put a voxel from where the sform puts it. Straight and well turned volumes of 512 x 512 x 300
+# stay within 0.0001 mm; float32 can't say turns of about 0.01 to 2 degrees off DICOM's axes so well, which need no qform.
+SAME_PLACE_MM = 0.01
 TYPES = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024, "u8": 1280}
 HEADER = struct.Struct("<i10s18sih1sB8h3f4h8f3fhBB4f2i80s24s2h6f12f16s4s")
 MILLIMETRES = 2
@@ -76,6 +78,7 @@ def nifti_header(shape_ijk: tuple[int, ...], dtype: np.dtype, affine_ras: NDArra
     code = TYPES.get(dtype.str[1:])
     if code is None or len(shape_ijk) != 3 or max(shape_ijk) > 2**15 - 1:
         raise OutputError(f"NIfTI-1 can't hold {dtype} voxels of shape {list(shape_ijk)}: wanted three axes < 32768")
+    affine_ras = _as_stored(affine_ras)
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)
     facing, quaternion = _quaternion(affine_ras)
     return HEADER.pack(
@@ -97,6 +100,7 @@ def has_qform(affine_ras: NDArray[np.float64], shape_ijk: tuple[int, ...]) -> bo
 
     It can't for a shear, as of a tilted gantry, nor for some turns by nearly 180 degrees, where float32 is too short.
     """
+    affine_ras = _as_stored(affine_ras)
     facing, (b, c, d) = _quaternion(affine_ras)
     square = 1 - (b * b + c * c + d * d)
     a = np.sqrt(square) if square > 1e-7 else 0.0
@@ -112,6 +116,11 @@ def has_qform(affine_ras: NDArray[np.float64], shape_ijk: tuple[int, ...]) -> bo
     apart = turn * np.linalg.norm(affine_ras[:3, :3], axis=0) * [1, 1, facing] - affine_ras[:3, :3]
     corners = np.indices((2, 2, 2)).reshape(3, -1) * (np.array(shape_ijk)[:, None] - 1)
     return bool(np.linalg.norm(apart @ corners, axis=0).max() <= SAME_PLACE_MM)
+
+
+def _as_stored(affine_ras: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As the sform's float32 hold it, so that writer and reader come to one quaternion."""
+    return affine_ras.astype(np.float32).astype(float)
 
 
 def _quaternion(affine_ras: NDArray[np.float64]) -> tuple[int, tuple[float, float, float]]:
