@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from data_prep.errors import GeometryError
 
 Array = NDArray[np.float64]
+AT_ONCE = 16384  # points: for more, matrix products start threads, which takes longer than all the rest
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -69,11 +70,11 @@ class Grid:
 
     def points_mm(self, index_ijk: ArrayLike) -> Array:
         """(..., 3) index -> (..., 3) mm in LPS."""
-        return np.asarray(index_ijk, float) @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3]
+        return _turned(np.asarray(index_ijk, float), self.affine_lps[:3, :3]) + self.affine_lps[:3, 3]
 
     def index_ijk(self, points_mm: ArrayLike) -> Array:
         """(..., 3) mm in LPS -> (..., 3) continuous index."""
-        return (np.asarray(points_mm, float) - self.affine_lps[:3, 3]) @ np.linalg.inv(self.affine_lps[:3, :3]).T
+        return _turned(np.asarray(points_mm, float) - self.affine_lps[:3, 3], np.linalg.inv(self.affine_lps[:3, :3]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,17 @@ def is_sheared(affine: Array) -> bool:
     """Whether the axes of a (4, 4) affine are not perpendicular to each other (1e-4 of a radian is rounding)."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.abs(directions.T @ directions - np.eye(3)).max() > 1e-4)
+
+
+def _turned(vectors: Array, matrix: Array) -> Array:
+    """(..., 3) vectors, each multiplied by a (3, 3) matrix."""
+    flat = vectors.reshape(-1, 3)
+    if len(flat) <= AT_ONCE:
+        return vectors @ matrix.T
+    out = np.empty_like(flat)
+    for first in range(0, len(flat), AT_ONCE):
+        np.matmul(flat[first : first + AT_ONCE], matrix.T, out=out[first : first + AT_ONCE])
+    return out.reshape(vectors.shape)
 
 
 def _piecewise(values: Array, nodes: Array, targets: Array) -> Array:

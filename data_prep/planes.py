@@ -10,7 +10,6 @@ from data_prep.geometry import Array, Grid
 from data_prep.stack import position_tolerance_mm
 
 PARALLEL = 0.1  # of the slice step: how far a contour's points may lie from one slice plane, and one plane from another
-AT_ONCE = 16384  # points: for more, matrix products start threads, which takes longer than all the rest
 FARTHEST_MM = 1e6
 COPY_DECIMALS = 4  # contours that agree to 1e-4 pixel are copies
 EDGE = 1e-4  # pixels: how far rounded coordinates may put what was drawn along the image's edge outside it
@@ -117,7 +116,7 @@ def _place_all(contours_mm: list[Array], grid: Grid, report: PlaneReport) -> Ite
     sizes = np.array([len(points_mm) for points_mm in contours_mm])
     stops = np.cumsum(sizes)
     starts = stops - sizes
-    index = np.ascontiguousarray(np.round(_index_ijk(np.concatenate(contours_mm), grid), INDEX_DECIMALS).T)
+    index = np.ascontiguousarray(np.round(grid.index_ijk(np.concatenate(contours_mm)), INDEX_DECIMALS).T)
     low, high = np.minimum.reduceat(index, starts, axis=1), np.maximum.reduceat(index, starts, axis=1)
     plane = np.round(np.add.reduceat(index[2], starts) / sizes, INDEX_DECIMALS)
     columns, rows, slices = grid.shape_ijk
@@ -138,11 +137,6 @@ def _place_all(contours_mm: list[Array], grid: Grid, report: PlaneReport) -> Ite
         moved = bool(off_mm > position_tolerance_mm(step_mm))
         polygon_ij = polygons[starts[n] : stops[n]]
         yield Placed(polygon_ij, tuple(boxes[n]), float(plane[n]), moved, clipped[n])
-
-
-def _index_ijk(points_mm: Array, grid: Grid) -> Array:
-    parts = range(0, len(points_mm), AT_ONCE)
-    return np.concatenate([grid.index_ijk(points_mm[first : first + AT_ONCE]) for first in parts])
 
 
 def _nearest_plane(contours: list[Placed], k: int, report: PlaneReport) -> list[Placed]:

@@ -71,3 +71,17 @@ def test_shear_is_seen(degrees, tilt):
     assert grid.is_sheared and is_sheared(grid.affine_ras)
     upright, _ = uneven(degrees, [3, 3])
     assert not upright.is_sheared
+
+
+@pytest.mark.parametrize("shape", [(40_001, 3), (7, 6000, 3)])
+def test_many_points_lie_where_each_alone_lies(shape):
+    affine = np.eye(4)
+    affine[:3] = [[0.7, 0.1, 0, -31], [-0.1, 1.1, 0.3, 417], [0, -0.2, 2.5, -1203]]
+    grid = Grid((40, 50, 60), affine)
+    index = np.random.default_rng(0).uniform(-5, 60, shape)
+    points_mm = grid.points_mm(index)
+    assert points_mm.shape == shape
+    flat, found = index.reshape(-1, 3), points_mm.reshape(-1, 3)
+    for n in (0, 16_383, 16_384, 32_768, len(flat) - 1):
+        np.testing.assert_allclose(found[n], affine[:3, :3] @ flat[n] + affine[:3, 3], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(grid.index_ijk(points_mm), index, rtol=0, atol=1e-9)
