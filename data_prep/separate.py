@@ -42,6 +42,7 @@ class _Group:
     tags: tuple[str, ...] = ()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # impossible numbers are refused by name later, not warned of
 def separate(slices: Sequence[SliceHeader], same: Same = same_pixels) -> list[Part]:
     """The volumes among the slices of one series, by label, minor parts last; each slice is in one of them.
 

@@ -157,6 +157,7 @@ def same_place_mm(along_mm: Array) -> float:
     return position_tolerance_mm(float(np.median(apart))) if len(apart) else 0.01
 
 
+@np.errstate(over="ignore", invalid="ignore")  # impossible numbers are refused by name, not warned of
 def arrange(slices: Sequence[SliceHeader], options: StackOptions = REFUSE) -> Series:
     """Sort the slices of one series along their normal and fit one grid to them.
 

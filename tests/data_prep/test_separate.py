@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from dicom_factory import ROOT, Ct, rotation, write_ct
 
+from data_prep.errors import SeriesError
 from data_prep.files import read_header
 from data_prep.separate import separate
 from data_prep.series import arrange, read_volume
@@ -189,3 +190,21 @@ def test_labels_are_safe_and_differ(tmp_path):
 def test_real_series_are_one_volume(real_data):
     for name in ("nsclc-radiomics/LUNG1-001/ct", "cip-ct64/dicom", "dicom-awkward/ge-tilt-mixed-spacing"):
         assert_one(headers(path for path in (real_data / name).iterdir() if path.name != "LICENSE"))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("value", [1e300, -1e200, 3e154])
+@pytest.mark.parametrize("every", [True, False])
+@pytest.mark.parametrize(("name", "count"), [("position_mm", 3), ("orientation", 6), ("pixel_spacing_mm", 2)])
+def test_impossible_numbers_are_refused_without_a_warning(tmp_path, name, count, value, every):
+    slices = write(tmp_path / "a") + write(tmp_path / "b")
+    odd = [
+        replace(one, **{name: (value,) * count}) if every or n in (3, 11) else one  # type: ignore[arg-type]
+        for n, one in enumerate(slices)
+    ]
+    parts = separate(odd)
+    assert sum(len(part.slices) for part in parts) == len(slices)
+    if name != "pixel_spacing_mm" or not every:
+        with pytest.raises(SeriesError):
+            for part in parts:
+                arrange(part.slices)
