@@ -74,7 +74,8 @@ class Grid:
 
     def index_ijk(self, points_mm: ArrayLike) -> Array:
         """(..., 3) mm in LPS -> (..., 3) continuous index."""
-        return _turned(np.asarray(points_mm, float) - self.affine_lps[:3, 3], np.linalg.inv(self.affine_lps[:3, :3]))
+        from_origin: Array = np.asarray(points_mm, float) - self.affine_lps[:3, 3]
+        return _turned(from_origin, np.linalg.inv(self.affine_lps[:3, :3]).astype(float, copy=False))
 
 
 @dataclass(frozen=True, eq=False)

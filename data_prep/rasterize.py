@@ -177,15 +177,40 @@ def even_odd_area(polygons_ij: Sequence[Array]) -> float:
 def _even_odd(polygons_ij: Sequence[Array], areas: Array) -> float:
     if len(areas) == 1:
         return float(areas[0])
-    low = np.array([polygon.min(axis=0) for polygon in polygons_ij])
-    high = np.array([polygon.max(axis=0) for polygon in polygons_ij])
-    total = 0.0
-    for n, polygon in enumerate(polygons_ij):
-        around = ((low <= low[n]) & (high >= high[n])).all(axis=1)
-        around[n] = False
-        depth = sum(_lies_in(polygon, polygons_ij[m]) for m in np.flatnonzero(around).tolist())
-        total += float(areas[n]) if depth % 2 == 0 else -float(areas[n])
-    return total
+    inner, outer = _boxes_in_boxes(polygons_ij)
+    depth = np.zeros(len(areas), np.intp)
+    for group in np.split(np.arange(len(outer)), np.flatnonzero(np.diff(outer)) + 1):
+        if len(group):
+            inners = inner[group]
+            depth[inners] += _lie_in([polygons_ij[n] for n in inners.tolist()], polygons_ij[int(outer[group[0]])])
+    return float(np.where(depth % 2 == 0, areas, -areas).sum())
+
+
+def _boxes_in_boxes(polygons_ij: Sequence[Array]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of contours where the first one's box lies in the second one's, in the order of the second.
+
+    Only contours that begin within the rows of the other are compared, so that many small ones take little.
+    """
+    points = np.concatenate(polygons_ij)
+    starts = np.cumsum([0, *map(len, polygons_ij[:-1])])
+    low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    by_row = np.argsort(low[:, 1], kind="stable")
+    rows = low[by_row, 1]
+    first = np.searchsorted(rows, low[:, 1], "left")
+    counts = np.searchsorted(rows, high[:, 1], "right") - first
+    found = []
+    for part in _parts(counts):
+        outer, place = _ranges(first[part], counts[part])
+        outer, inner = outer + part.start, by_row[place]
+        inside = (low[outer] <= low[inner]).all(axis=1) & (high[outer] >= high[inner]).all(axis=1) & (outer != inner)
+        found.append((inner[inside], outer[inside]))
+    return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
+
+
+def _ranges(first: NDArray[np.intp], counts: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For each n the numbers from first[n] on, counts[n] of them: (n, number) one after another."""
+    owner = np.repeat(np.arange(len(first)), counts)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts - first, counts)
 
 
 def pixel_error(polygons_ij: Sequence[Array]) -> float:
@@ -213,13 +238,39 @@ def _areas_and_lengths(polygons_ij: Sequence[Array]) -> tuple[Array, Array]:
     return areas, np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), first)
 
 
-def _lies_in(inner: Array, outer: Array) -> bool:
-    """Whether most corners and middles of edges of `inner` lie inside `outer`: they may touch, so one is no proof."""
-    middles = (inner + np.roll(inner, -1, axis=0)) / 2
-    points = np.vstack([inner, middles])[:: max(1, 2 * len(inner) // ENOUGH_POINTS)]
-    x, y = points[:, :1], points[:, 1:]
+def _lie_in(inners: Sequence[Array], outer: Array) -> NDArray[np.bool_]:
+    """Which of `inners` lie inside `outer` with most of their corners and middles of edges.
+
+    They may touch, so one point is no proof.
+    """
+    samples = [_sample(inner) for inner in inners]
+    points, sizes = np.concatenate(samples), [len(sample) for sample in samples]
+    order = np.argsort(points[:, 1], kind="stable")
+    inside = np.empty(len(points))
+    inside[order] = _parity(points[order], outer)
+    share = np.add.reduceat(inside, np.cumsum([0, *sizes[:-1]])) / sizes
+    return share > 0.5
+
+
+def _sample(inner: Array) -> Array:
+    points = np.vstack([inner, (inner + np.roll(inner, -1, axis=0)) / 2])
+    return points[:: max(1, 2 * len(inner) // ENOUGH_POINTS)]
+
+
+def _parity(points: Array, outer: Array) -> NDArray[np.bool_]:
+    """Whether an odd number of edges of `outer` passes at or to the left of each of `points`, in ascending order of j.
+
+    Each edge is compared with the points of its rows alone.
+    """
+    x, y = points.T.copy()
     (x0, y0), (x1, y1) = outer.T, np.roll(outer, -1, axis=0).T
-    crosses = (y0 <= y) != (y1 <= y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at_or_left = x0 + (y - y0) * ((x1 - x0) / (y1 - y0)) <= x
-    return bool((((crosses & at_or_left).sum(axis=1) % 2) == 1).mean() > 0.5)
+    first = np.searchsorted(y, np.minimum(y0, y1), "left")
+    counts = np.searchsorted(y, np.maximum(y0, y1), "left") - first
+    crossed = np.zeros(len(points), np.intp)
+    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros(len(outer)), where=y0 != y1)
+    for part in _parts(counts):
+        edge, point = _ranges(first[part], counts[part])
+        edge += part.start
+        left = x0[edge] + (y[point] - y0[edge]) * slope[edge] <= x[point]
+        crossed += np.bincount(point[left], minlength=len(points))
+    return crossed % 2 == 1

@@ -302,3 +302,44 @@ def _with_slice_references(ct):
         return image
 
     return edit
+
+
+def lies_in(inner, outer):
+    """Whether most corners and middles of edges lie inside, edge by edge and point by point."""
+    points = [*inner, *((a + b) / 2 for a, b in zip(inner, np.roll(inner, -1, axis=0), strict=True))]
+    votes = 0
+    for x, y in points:
+        crossed = 0
+        for (x0, y0), (x1, y1) in zip(outer, np.roll(outer, -1, axis=0), strict=True):
+            crossed += bool((y0 <= y) != (y1 <= y) and x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x)
+        votes += crossed % 2
+    return votes > len(points) / 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 9)] * 2), min_size=2, max_size=9, unique=True))
+def test_even_odd_areas_are_those_of_contours_compared_by_pairs(boxes):
+    """Boxes that nest, touch and overlap: each counts by how many others it lies in."""
+    polygons = [np.array([(a, b), (a + w, b), (a + w, b + h), (a, b + h)], float) for a, b, w, h in boxes]
+    wanted = 0
+    for polygon, (_, _, width, height) in zip(polygons, boxes, strict=True):
+        others = [one for one in polygons if one is not polygon]
+        around = [
+            one for one in others if (one.min(0) <= polygon.min(0)).all() and (one.max(0) >= polygon.max(0)).all()
+        ]
+        wanted += width * height * (-1) ** sum(lies_in(polygon, one) for one in around)
+    assert even_odd_area(polygons) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_slice_of_noise_has_the_area_of_its_pixels():
+    """Ten thousand contours, some of them around thousands of others."""
+    from skimage.measure import find_contours
+
+    from data_prep.coverage import cover
+
+    noise = np.zeros((322, 302))
+    noise[1:-1, 1:-1] = np.random.default_rng(0).random((320, 300)) < 0.4
+    polygons = [contour[:-1, ::-1] for contour in find_contours(noise, 0.5)]
+    shares = np.zeros(noise.shape)
+    assert len(polygons) > 9000 and cover(polygons, shares)
+    assert even_odd_area(polygons) == pytest.approx(shares.sum(), rel=1e-9)
