@@ -130,6 +130,7 @@ class Secrets:
     """Values that must not be written: collected from headers, looked for in what comes out."""
 
     names: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
 
     def learn(self, data: Any, keep_ids: bool) -> None:
@@ -146,15 +147,16 @@ class Secrets:
             self.values.update(part for part in (value, *re.split(r"[\\^]", value)) if len(part) >= SHORTEST)
         if not keep_ids:
             numbers = {word for word in _words(patient_id) if len(word) > SHORTEST and not word.isalpha()}
-            self.values |= numbers | ({patient_id} if len(patient_id) >= SHORTEST else set())
+            self.ids |= numbers | ({patient_id} if len(patient_id) >= SHORTEST else set())
 
     def in_name(self, name: str | None) -> bool:
-        """Whether `name` (of a ROI or a series) holds a part of a patient's name."""
-        return bool(name) and self._pattern(self.names).search(_plain(name or "")) is not None
+        """Whether `name` (of a ROI or a series) holds a part of a patient's name, or an id that is not kept."""
+        return bool(name) and self._pattern(self.names | self.ids).search(_plain(name or "")) is not None
 
     def hide(self, message: str) -> str:
         """`message` (a path, an error) with all secrets replaced, in characters that can be written."""
-        return self._pattern(self.names | self.values).sub("***", unicodedata.normalize("NFC", _writable(message)))
+        secret = self._pattern(self.names | self.ids | self.values)
+        return secret.sub("***", unicodedata.normalize("NFC", _writable(message)))
 
     def hide_files(self, message: str, files: Iterable[Path]) -> str:
         """`message` with the secrets in the names of `files` replaced, and all other words left alone."""

@@ -87,7 +87,7 @@ def make_plans(found: Scan, salt: bytes, options: ConvertOptions) -> list[CasePl
             pairs = drawn.get(uid, [])
             if part.rule:
                 pairs = [replace(one, note=_join(one.note, _shared(part))) for one in pairs]
-            plan = CasePlan(NAMELESS, part.slices, pairs, npz.get(uid, []), None, part.rule, _damaged(found, part))
+            plan = CasePlan(NAMELESS, part.slices, pairs, npz.get(uid, []), None, _rule(part), _damaged(found, part))
             cases.append((key, plan))
     cases += _volumes(found)
     names = name_cases([key for key, _ in cases], salt, options.keep_ids)
@@ -129,8 +129,13 @@ def _same_pixels(one: SliceHeader, other: SliceHeader, local: Unpacked) -> bool:
     return same_pixels(replace(one, path=local(one.path)), replace(other, path=local(other.path)))
 
 
+def _rule(part: Part) -> str:
+    """What told the part from others, without the verb."""
+    return part.rule.removeprefix("separated by ")
+
+
 def _shared(part: Part) -> str:
-    return f"drawn on a series that holds several volumes (separated by {part.rule}): filled on each of them"
+    return f"drawn on a series that holds several volumes (separated by {_rule(part)}): filled on each of them"
 
 
 def _join(first: str | None, second: str) -> str:

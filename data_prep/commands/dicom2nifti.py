@@ -35,8 +35,8 @@ def add_choice(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="convert series that fit, such as description~chest,thickness<=3 (keys: description, kernel, thickness, "
-        "slices, phase, acquisition, manufacturer, type, series); given twice, either rule will do",
+        help="convert series that fit, such as description~chest,thickness<=3 (keys: modality, description, kernel, "
+        "thickness, slices, phase, acquisition, manufacturer, type, series); given twice, either rule will do",
     )
     _add_identity(command.add_argument_group("names"))
     _add_geometry(command.add_argument_group("slices that form no regular upright grid (refused by default)"))
@@ -106,7 +106,12 @@ def _add_masks(group: Any) -> None:
 
 
 def _add_work(group: Any) -> None:
-    group.add_argument("--jobs", type=int, metavar="N", help="cases at a time (default: one a processor)")
+    group.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="cases at a time, each in a process of its own (default: one a processor); 0: all in this process",
+    )
     group.add_argument(
         "--time-limit",
         type=float,

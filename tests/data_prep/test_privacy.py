@@ -53,3 +53,14 @@ def test_keep_ids(source, out):
     write_ct(source, Ct(identity_removed=False, tags={"PatientID": "../P/7"}))
     (case,) = convert(source, out, options=ConvertOptions(keep_ids=True, salt=OPTIONS.salt)).dataset["cases"]
     assert case["id"] == case["patient_id"] == "P_7"
+
+
+def test_an_id_that_is_not_kept_names_no_file(source, out):
+    ct = Ct(identity_removed=False, patient="ID-SECRET-77")
+    make_patient(source, ct, rois={"GTV ID-SECRET-77": boxes(ct, 2), "GTV 2": boxes(ct, 10)})
+    (case,) = convert(source, out, options=OPTIONS).dataset["cases"]
+    assert [bool(roi["flags"]) for roi in case["rois"]] == [True, False]
+    assert not any("SECRET" in path for path in tree(out))
+    kept = ConvertOptions(keep_ids=True, salt=OPTIONS.salt)
+    (case,) = convert(source, out.with_name("kept"), options=kept).dataset["cases"]
+    assert case["id"] == "ID-SECRET-77" and not case["rois"][0]["flags"]
