@@ -1,6 +1,7 @@
 """`lungseg-prep`: main(argv) -> exit code. Each command is a file of its own, data_prep/commands/<command>.py."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns 0 all done; 1 done, but something was refused or failed; 2 wrong usage; 3 nothing could be done;
     130 interrupted (run the same command again to go on).
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no algebra here is worth the threads that numpy would start
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)

@@ -11,10 +11,10 @@ from typing import Any
 
 from data_prep.case import make_case, public
 from data_prep.dataset import CASE_FILE, write_dataset
-from data_prep.errors import OutputError, UsageError
+from data_prep.errors import OutputError, PrepError, UsageError
 from data_prep.identity import hashed, load_or_create_salt
 from data_prep.lock import alone_in
-from data_prep.options import DEFAULTS, ConvertOptions
+from data_prep.options import DEFAULTS, ConvertOptions, NnunetOptions
 from data_prep.plan import CasePlan, Context, fingerprint, make_plans
 from data_prep.progress import Progress, silent
 from data_prep.report import summary, write_report
@@ -32,7 +32,8 @@ FOREIGN = "the folder {} is there already and was not made by lungseg-prep: move
 class ConvertResult:
     """dataset: what dataset.json holds. converted, reused: case ids of this run, made now or found finished.
 
-    stages: how long what took, summed over the cases. nnunet: the nnU-Net data set that was written besides, if any.
+    stages: how long what took, summed over the cases. nnunet: the nnU-Net data set that was written besides, if any;
+    nnunet_problem: why it was not.
     """
 
     dataset: dict[str, Any]
@@ -41,6 +42,7 @@ class ConvertResult:
     reused: list[str] = field(default_factory=list)
     stages: Stages = field(default_factory=Stages)
     nnunet: Any = None
+    nnunet_problem: str | None = None
 
     @property
     def refused(self) -> list[dict[str, Any]]:
@@ -53,7 +55,11 @@ class ConvertResult:
             for roi in case["rois"]
             if roi["status"] == "refused"
         ]
-        return [*self.dataset["refused"], *rois]
+        refused = [*self.dataset["refused"], *rois]
+        if self.nnunet_problem:
+            where = {"what": "layout", "where": "nnunet", "uid_hash": None}
+            refused.append({**where, "reason": self.nnunet_problem})
+        return refused
 
     @property
     def exit_code(self) -> int:
@@ -64,7 +70,8 @@ class ConvertResult:
 
     def table(self) -> str:
         """The summary for people."""
-        return summary(self.dataset, self.out, len(self.reused))
+        text = summary(self.dataset, self.out, len(self.reused))
+        return f"{text}\nno nnU-Net data set: {self.nnunet_problem}" if self.nnunet_problem else text
 
 
 def convert(
@@ -97,12 +104,19 @@ def convert(
         _tidy(out)
         result = _Run(found, plans, out, salt, options, progress, stages).run()
     if options.nnunet is not None:
-        from data_prep.nnunet import write_nnunet
-
-        with stages.stage("nnU-Net"):
-            one = options.nnunet
-            result.nnunet = write_nnunet(out, name=one.name, number=one.number, labels=one.labels)
+        _add_nnunet(result, options.nnunet)
     return result
+
+
+def _add_nnunet(result: ConvertResult, options: NnunetOptions) -> None:
+    """nnU-Net's layout besides. That it can't be written costs nothing of what was converted."""
+    from data_prep.nnunet import write_nnunet
+
+    try:
+        with result.stages.stage("nnU-Net"):
+            result.nnunet = write_nnunet(result.out, name=options.name, number=options.number, labels=options.labels)
+    except PrepError as error:
+        result.nnunet_problem = str(error)
 
 
 @dataclass(eq=False)

@@ -4,14 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_prep import __version__
 from data_prep.errors import DatasetError
 from data_prep.nifti import atomic_file
+from data_prep.versions import tool_versions
 
 SCHEMA_VERSION = "1.1"  # dataset.schema.json describes it; readers accept every 1.x
 SCHEMA = Path(__file__).with_name("dataset.schema.json")
@@ -52,7 +51,7 @@ def write_dataset(
     """Write `folder`/dataset.json, cases in the order of their ids, and return what was written. Raises OutputError."""
     dataset = {
         "schema_version": SCHEMA_VERSION,
-        "created_by": {"lungseg-monai": __version__, "pydicom": version("pydicom"), "numpy": version("numpy")},
+        "created_by": tool_versions(),
         "cases": sorted(cases, key=lambda case: case["id"]),
         "refused": list(refused),
         "ignored": list(ignored),

@@ -75,7 +75,7 @@ def _first_visit(status: os.stat_result, seen: set[tuple[int, int]]) -> bool:
 class Header:
     """A DICOM file's data set up to its pixels.
 
-    dataset: to be asked by `.get(keyword)` or slices.text; pydicom's own wherever it holds sequences.
+    dataset: to be asked by `.get(keyword)` or slices.text; pydicom's own wherever something is unusual.
     pixel_offset: where the PixelData element starts in the file (in the inflated data set of a deflated one).
     """
 

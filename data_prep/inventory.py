@@ -56,6 +56,7 @@ def _series(plan: CasePlan, context: Context) -> dict[str, Any]:
     }
     if plan.slices:
         facts |= _dicom_facts(plan, context.salt)
+        facts["description_flagged"] = context.secrets.in_name(plan.slices[0].description)
     facts |= _geometry(plan, context)
     facts["drawn"] = [_drawn(pair, context) for pair in plan.pairs]
     facts["drawn"] += [{"kind": "npz", "where": context.where(path), "rois": None} for path in plan.npz]
@@ -114,7 +115,10 @@ def _drawn(pair: Pair, context: Context) -> dict[str, Any]:
     roi_map = RoiMap.load(context.masks.roi_map)
     try:
         read = read_segments if is_seg else read_rtstruct
-        facts["rois"] = [{"name": one.name, "label": roi_map.label_of(one.name)} for one in read(pair.struct.path)]
+        facts["rois"] = [
+            {"name": one.name, "label": roi_map.label_of(one.name), "flagged": context.secrets.in_name(one.name)}
+            for one in read(pair.struct.path)
+        ]
     except PrepError as error:
         facts["reason"] = context.secrets.hide_files(str(error), [pair.struct.path])
     return facts
@@ -154,12 +158,16 @@ def _lines(one: Mapping[str, Any]) -> list[str]:
     lines = ["  " + "  ".join(str(part) for part in what if part)]
     if one["separated_by"]:
         lines.append(f"    part of a series, separated by {one['separated_by']}")
+    if one.get("description_flagged"):
+        lines.append("    flag: its description holds a part of the patient's name")
     if one["status"] != "ok":
         lines.append(f"    would be refused: {one['reason']}")
     lines += [f"    note: {note}" for note in one.get("repairs", [])]
     for drawn in one["drawn"]:
         rois = drawn["rois"]
         named = "" if rois is None else ": " + ", ".join(f"{r['name']} ({r['label'] or 'unmapped'})" for r in rois)
+        if any(roi["flagged"] for roi in rois or []):
+            lines.append("    flag: a ROI's name holds a part of the patient's name")
         lines.append(f"    {drawn['kind']} {drawn['where']}{named}")
         lines += [f"      {text}" for text in (drawn.get("note"), drawn.get("reason")) if text]
     return lines

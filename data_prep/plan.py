@@ -78,6 +78,10 @@ def make_plans(found: Scan, salt: bytes, options: ConvertOptions) -> list[CasePl
             chosen[uid] = slices
         else:
             found.passed_over[_folder(found, slices), "series not selected"] += len(slices)
+    if found.series and not chosen:
+        found.refused.append(
+            Refusal("series", ".", f"none of {len(found.series)} series fits {' or '.join(options.select)}")
+        )
     drawn = _drawn(found, chosen)
     npz = _npz(found, chosen)
     cases: list[tuple[CaseKey, CasePlan]] = []

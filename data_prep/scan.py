@@ -116,6 +116,8 @@ def _take_other(found: Scan, path: Path, blank: list[Path], keep_ids: bool) -> N
             _take_archive(found, members(path), keep_ids)
         except UnreadableFileError as error:
             _damaged(found, path, str(error))
+    elif path.name == "contours.npz" and path.with_name("case.json").exists():
+        found.passed_over["", "contours of an earlier conversion"] += 1
     elif path.name.lower().endswith(IMAGE_FILES):
         found.others.append(path)
     else:

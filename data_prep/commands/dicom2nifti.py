@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from data_prep.options import ConvertOptions
 
 TIME_LIMIT_S = 1800.0
+LEAST_MEMORY_GB = 0.25
 
 
 def add(commands: Any) -> None:
@@ -93,13 +94,11 @@ def _add_masks(group: Any) -> None:
     group.add_argument(
         "--nnunet-dataset",
         type=number_and_name,
-        default=(501, "Lungs"),
         metavar="NNN,NAME",
         help="its number and name (default 501,Lungs)",
     )
     group.add_argument(
         "--nnunet-labels",
-        default="lung_right,lung_left",
         metavar="A,B",
         help="its labels 1, 2 ... (default lung_right,lung_left)",
     )
@@ -158,8 +157,14 @@ def _options(arguments: argparse.Namespace) -> "ConvertOptions":
 
     if arguments.jobs is not None and arguments.jobs < 0:
         raise UsageError(f"--jobs {arguments.jobs}: wanted 1 or more, or 0 for no processes of their own")
-    number, name = arguments.nnunet_dataset
-    labels = tuple(filter(None, arguments.nnunet_labels.split(",")))
+    if not arguments.time_limit > 0:
+        raise UsageError(f"--time-limit {arguments.time_limit:g}: wanted a number of seconds above 0")
+    if arguments.memory_gb is not None and not arguments.memory_gb >= LEAST_MEMORY_GB:
+        raise UsageError(f"--memory-gb {arguments.memory_gb:g}: no case can be made with less than {LEAST_MEMORY_GB:g}")
+    if arguments.layout != "nnunet" and (arguments.nnunet_dataset or arguments.nnunet_labels):
+        raise UsageError("--nnunet-dataset and --nnunet-labels want --layout nnunet beside them")
+    number, name = arguments.nnunet_dataset or (501, "Lungs")
+    labels = tuple(filter(None, (arguments.nnunet_labels or "lung_right,lung_left").split(",")))
     return replace(
         choice(arguments),
         overwrite=arguments.overwrite,

@@ -1,4 +1,6 @@
-"""Values of options: text -> numbers, ValueError for anything else."""
+"""Values of options: text -> numbers, an error for anything else."""
+
+import argparse
 
 
 def triple(text: str) -> tuple[float, float, float]:
@@ -12,5 +14,7 @@ def ratio(text: str) -> tuple[float, float]:
 
 
 def number_and_name(text: str) -> tuple[int, str]:
-    number, name = text.split(",", 1)
+    number, _, name = text.partition(",")
+    if not (number.isdecimal() and name):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted a number, a comma and a name, such as 501,Lungs")
     return int(number), name

@@ -115,3 +115,10 @@ def test_gaps_and_tilt_on_request(tmp_path):
     expected = np.zeros(image.shape)
     expected[2:6, 3:9, 2:5] = 1
     assert np.array_equal(voxels(tmp_path / "out", case["rois"][0]["file"]), expected)
+
+
+def test_an_earlier_result_inside_the_source_costs_nothing(tmp_path):
+    make_patient(tmp_path / "in", CT)
+    convert(tmp_path / "in", tmp_path / "in" / "first", options=OPTIONS)
+    result = convert(tmp_path / "in", tmp_path / "second", options=OPTIONS)
+    assert result.exit_code == 0 and len(result.dataset["cases"]) == 1

@@ -15,7 +15,7 @@ from dicom_factory import Ct, boxes, make_patient, tree, write_ct
 
 import data_prep.case
 from data_prep.convert import ConvertOptions, convert
-from data_prep.options import MaskOptions, StackOptions
+from data_prep.options import MaskOptions, NnunetOptions, StackOptions
 
 OPTIONS = ConvertOptions(salt=b"0" * 32)
 forking = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
@@ -141,3 +141,12 @@ def test_the_record_says_what_it_was_made_of(source, tmp_path):
     below = {path.relative_to(tmp_path / "out" / "P0").as_posix() for path in Path(tmp_path, "out", "P0").rglob("*.*z")}
     assert set(case["files"]) == below and "contours.npz" in below
     assert {"lungseg-monai", "pydicom", "numpy"} <= case["created_by"].keys()
+
+
+def test_the_layout_of_nnunet_besides(source, tmp_path):
+    layout = NnunetOptions(501, "Lungs", ("lung_right", "lung_left"))
+    result = convert(source, tmp_path / "out", options=replace(OPTIONS, nnunet=layout))
+    assert (tmp_path / "out" / "nnUNet_raw" / "Dataset501_Lungs" / "dataset.json").exists()
+    bad = convert(source, tmp_path / "other", options=replace(OPTIONS, nnunet=replace(layout, labels=("foo",))))
+    assert len(bad.converted) == len(result.converted) == 4 and bad.exit_code == 1
+    assert "no nnU-Net data set" in bad.table() and "foo" in bad.table()

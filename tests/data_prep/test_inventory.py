@@ -34,8 +34,8 @@ def test_everything_is_listed(source):
     assert good["status"] == "ok" and good["shape"] == [20, 14, 7] and good["spacing_mm"] == [1.5, 2.25, 3.5]
     assert good["drawn"][0]["kind"] == "rtstruct"
     assert good["drawn"][0]["rois"] == [
-        {"name": "Lung-Left", "label": "lung_left"},
-        {"name": "Lung-Right", "label": "lung_right"},
+        {"name": "Lung-Left", "label": "lung_left", "flagged": False},
+        {"name": "Lung-Right", "label": "lung_right", "flagged": False},
     ]
     assert bad["status"] == "refused" and "missing" in bad["reason"]
     assert [one["where"] for one in inventory["refused"]] == ["orphan"]

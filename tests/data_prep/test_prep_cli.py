@@ -128,7 +128,20 @@ def test_senseless_values_are_exit_code_2(cohort, tmp_path, salt, capsys):
     assert main(["split", str(tmp_path), "--folds", "40"]) == 2
     assert main(["split", str(tmp_path), "--within-patient"]) == 2
     assert main(["phantom", str(tmp_path / "p"), "--patients", "0"]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 4
+    convert = ["dicom2nifti", str(cohort), str(tmp_path / "never"), *salt]
+    for wrong in (
+        ["--jobs", "-1"],
+        ["--time-limit", "0"],
+        ["--time-limit", "nan"],
+        ["--memory-gb", "0"],
+        ["--step-mm", "3"],
+        ["--gaps", "resample", "--step-mm", "-3"],
+        ["--nnunet-labels", "lungs"],
+        ["--select", "colour=red"],
+    ):
+        assert main([*convert, *wrong]) == 2, wrong
+    assert not (tmp_path / "never").exists()
+    assert len(capsys.readouterr().err.strip().splitlines()) == 12
 
 
 def test_a_damaged_dataset_is_exit_code_3(tmp_path, capsys):

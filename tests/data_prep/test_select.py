@@ -64,3 +64,9 @@ def test_what_is_not_selected_is_counted_not_converted(tmp_path):
     dataset = convert(tmp_path / "in", tmp_path / "out", options=options).dataset
     assert [case["source"]["kernel"] for case in dataset["cases"]] == ["B30f"] and not dataset["refused"]
     assert {"where": "other", "reason": "series not selected", "files": 7} in dataset["ignored"]
+
+
+def test_that_nothing_fits_is_said(tmp_path):
+    make_patient(tmp_path / "in", Ct())
+    result = convert(tmp_path / "in", tmp_path / "out", options=ConvertOptions(salt=b"0" * 32, select=("slices<3",)))
+    assert result.exit_code == 3 and "none of 1 series fits slices<3" in result.table()
