@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from data_prep.errors import OutputError, PrepError, UsageError
 from data_prep.identity import hashed, load_or_create_salt
 from data_prep.lock import alone_in
 from data_prep.options import DEFAULTS, ConvertOptions, NnunetOptions
+from data_prep.output import writing
 from data_prep.plan import CasePlan, Context, fingerprint, make_plans
 from data_prep.progress import Progress, silent
 from data_prep.report import summary, write_report
@@ -98,7 +98,7 @@ def convert(
     salt = options.salt or load_or_create_salt()
     with stages.stage("plan"):
         plans = make_plans(found, salt, options)
-    with _output(out):
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
         _tidy(out)
@@ -240,7 +240,7 @@ def _is_foreign(folder: Path) -> bool:
 
 def _put_in_place(partial: Path, folder: Path) -> None:
     """Rename the finished case to its name; one made earlier is moved aside first, then deleted."""
-    with _output(folder):
+    with writing(folder):
         old = folder.with_name(f"{PARTIAL}old-{folder.name}")
         if folder.exists():
             folder.rename(old)
@@ -294,19 +294,9 @@ def _passed_over(found: Scan) -> list[dict[str, Any]]:
 
 def _tidy(out: Path) -> None:
     """Remove what an interrupted run left in `out`."""
-    with _output(out):
+    with writing(out):
         for left in out.glob(f"{PARTIAL}*"):
             if left.is_dir():
                 shutil.rmtree(left)
             else:
                 left.unlink()
-
-
-@contextmanager
-def _output(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"can't write {path}: {error.strerror or error}. Choose a folder you may write to, with room left."
-        ) from error

@@ -5,17 +5,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_prep import __version__
 from data_prep.dataset import FILE_NAME, read_dataset, write_json
-from data_prep.errors import DatasetError, NothingToDoError, OutputError, UsageError
+from data_prep.errors import DatasetError, NothingToDoError, UsageError
 from data_prep.label_maps import merge
 from data_prep.lock import alone_in
+from data_prep.output import writing
 from data_prep.progress import Progress, silent
 
 ROOT = "nnUNet_raw"
@@ -84,12 +84,12 @@ def write_nnunet(
         raise NothingToDoError(f"no case in {prepared} has all of {', '.join(wanted)}: {_first_reasons(left_out)}")
     root = Path(out or prepared) / ROOT
     folder = root / f"Dataset{number:03d}_{name}"
-    with _output(root):
+    with writing(root):
         root.mkdir(parents=True, exist_ok=True)
     with alone_in(root):
         _refuse_foreign(root, folder)
         partial = root / f"{PARTIAL}{folder.name}"
-        with _output(partial):
+        with writing(partial):
             _begin(partial, _fingerprint(prepared, plans, wanted))
             cases, unfit = _write_cases(prepared, partial, plans, list(wanted), progress)
             if not cases:
@@ -262,13 +262,3 @@ def _finish(partial: Path, folder: Path, ledger: Mapping[str, Any], name: str, l
 
 def _first_reasons(left_out: Sequence[Mapping[str, str]]) -> str:
     return "; ".join(f"{entry['id']} {entry['reason']}" for entry in left_out[:4]) or "it holds no case"
-
-
-@contextmanager
-def _output(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"can't write {path}: {error.strerror or error}. Choose a folder you may write to, with room left."
-        ) from error
