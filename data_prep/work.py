@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 POLL_S = 0.5
+TOO_LITTLE = "it needs more memory than there is, or than --memory-gb allows"
 GIVE_UP_S = 5.0  # how long a process that was asked to end may take
 
 
@@ -66,8 +67,10 @@ def run_job(job: Job) -> Outcome:
     except PrepError as error:
         return Outcome(job.name, problem=str(error))
     except MemoryError:
-        return Outcome(job.name, problem="it needs more memory than there is, or than --memory-gb allows")
+        return Outcome(job.name, problem=TOO_LITTLE)
     except Exception as error:  # noqa: BLE001  # isolates one case: whatever goes wrong with it costs no other
+        if "can't start new thread" in str(error):  # how Python says that a thread's stack found no room
+            return Outcome(job.name, problem=TOO_LITTLE)
         return Outcome(job.name, problem=f"unexpected {type(error).__name__}: {error}", unexpected=True)
 
 

@@ -55,11 +55,15 @@ def test_every_job_is_done_once(run):
 @pytest.mark.parametrize("run", [in_turn, lambda work: in_processes(work, 2, HOUR)])
 def test_errors_cost_their_own_job(run):
     errors = [SeriesError("no slices"), OutputError("disk full"), KeyError("a tag"), MemoryError()]
+    errors.append(RuntimeError("can't start new thread"))
     work = [Job(type(error).__name__, fail, (error,)) for error in errors] + jobs(double)
     outcomes = {one.name: one for one in run(work)}
     assert outcomes["SeriesError"].problem == "no slices"
     assert outcomes["OutputError"].fatal and not outcomes["SeriesError"].fatal
     assert outcomes["KeyError"].unexpected and "unexpected KeyError" in outcomes["KeyError"].problem
+    assert (
+        outcomes["MemoryError"].problem == outcomes["RuntimeError"].problem and not outcomes["RuntimeError"].unexpected
+    )
     assert "memory" in outcomes["MemoryError"].problem
     assert outcomes["double 0"].record == {"twice": 0}
 
