@@ -8,7 +8,9 @@ LungsegError            anything below; never raised itself
 ├── DatasetError        dataset.json, datalist.json or predictions.json is missing, damaged, or contradicts the files
 ├── CheckpointError     a checkpoint is missing, damaged, or of another network
 ├── EvaluationError     one prediction can't be compared with its reference
-└── ReportError         a run's files can't be read
+├── ReportError         a run's files can't be read
+├── ImageError          this image can't be segmented
+└── ModelError          a bundle's weights are missing, damaged or not those it names, or a backend is not there
 
 Files that can't be written raise data_prep's OutputError.
 Each message says what is wrong, what came, what was wanted, and what to do next.
@@ -50,3 +52,11 @@ class EvaluationError(LungsegError):
 
 class ReportError(LungsegError):
     """A run's files can't be read."""
+
+
+class ImageError(LungsegError):
+    """This image can't be segmented."""
+
+
+class ModelError(LungsegError):
+    """A bundle's weights are missing, damaged or not those it names, or a backend is not there."""

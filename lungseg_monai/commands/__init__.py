@@ -1,0 +1,1 @@
+"""The commands of `lungseg`, one file each: add(commands) and run(arguments) -> exit code."""

@@ -1,0 +1,55 @@
+"""`lungseg evaluate`: score saved masks."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from data_prep.terminal import PARTLY, add_command, progress, tell
+
+
+def add(commands: Any) -> None:
+    command = add_command(commands, "evaluate", "score saved masks against the original label files", run)
+    command.add_argument(
+        "predictions", type=Path, metavar="PREDICTIONS", help="folder with predictions.json or masks, or one mask"
+    )
+    command.add_argument(
+        "reference", type=Path, metavar="REFERENCE", help="prepared folder with dataset.json, a folder of masks, or one"
+    )
+    command.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=A+B",
+        help="compare the prediction NAME with the union of the reference's A and B, e.g. "
+        "lungs=lung_left+lung_right; may be repeated (default: what predictions.json says)",
+    )
+    command.add_argument(
+        "--empty",
+        choices=("one", "skip"),
+        default="one",
+        help="Dice and IoU of two empty masks: 1, or left out and counted (default one)",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where scores.csv, scores_slices.csv and scores.json go (default: the run, else PREDICTIONS)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from lungseg_monai.evaluation.matching import parse_labels
+    from lungseg_monai.evaluation.scores import evaluate
+    from lungseg_monai.evaluation.tables import scores_folder, write_scores
+    from lungseg_monai.evaluation.text import table
+
+    scores = evaluate(
+        arguments.predictions,
+        arguments.reference,
+        labels=parse_labels(arguments.label),
+        empty=arguments.empty,
+        progress=progress(arguments),
+    )
+    files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
+    told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)
+    return PARTLY if scores["refused"] else told

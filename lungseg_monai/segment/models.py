@@ -1,0 +1,66 @@
+"""Models by the name of their bundle: the seam that new bundles slot into.
+
+A bundle that can segment says so in its metadata.json, under "segmenter": a `_target_` below `lungseg_monai.` and the
+arguments it is built with. The class takes them as keywords, besides `bundle` (its folder), `device`, `backend` and
+`threads`, and answers as `Model`.
+"""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from lungseg_monai.bundle import bundle_path
+from lungseg_monai.errors import ModelError, UsageError
+from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.result import Segmentation
+
+OURS = "lungseg_monai."
+
+
+class Model(Protocol):
+    """stem: what its masks are called, e.g. "lungs". names: label -> ROI name. modality: of the images it takes."""
+
+    stem: str
+    names: dict[int, str]
+    modality: str
+    facts: dict[str, Any]  # bundle, version, SHA-256 of the weights, backend, device: for case.json
+
+    def segment(self, image: Image, *, probabilities: bool = False) -> Segmentation:
+        """Masks on the image's own grid. Raises ImageError where this image can't be segmented."""
+
+
+def open_model(
+    name: str, *, device: str = "auto", backend: str = "auto", threads: int | None = None, **options: Any
+) -> Model:
+    """The model of the bundle `name`, loaded. `options` replace arguments that the bundle names.
+
+    device: auto, cpu, cuda, mps. backend: auto, openvino, onnxruntime, torch. threads: on the CPU, None for all.
+    Raises UsageError for a bundle that can't segment, ModelError where weights or a backend are missing or damaged.
+    """
+    bundle = bundle_path(name)
+    arguments = _segmenter(name, bundle) | options
+    target = str(arguments.pop("_target_", ""))
+    if not target.startswith(OURS):
+        raise ModelError(f"{bundle} names the segmenter {target!r}; only classes below {OURS} are loaded")
+    module, _, attribute = target.rpartition(".")
+    try:
+        made = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"{bundle} names the segmenter {target}, which is not there: {error}") from error
+    model: Model = made(bundle=bundle, device=device, backend=backend, threads=threads, **arguments)
+    return model
+
+
+def _segmenter(name: str, bundle: Path) -> dict[str, Any]:
+    path = bundle / "configs" / "metadata.json"
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read ({error}): install the package again") from error
+    segmenter = metadata.get("segmenter")
+    if not isinstance(segmenter, dict):
+        raise UsageError(
+            f"the bundle {name} has no segmenter: use it by python -m monai.bundle run (its docs/README.md)"
+        )
+    return dict(segmenter)
