@@ -33,3 +33,25 @@ def _basis(size: int, knots: int, cell: float) -> Field:
         matrix[np.flatnonzero(inside), knot[inside]] = weight[inside]
     scale = np.sqrt((matrix**2).sum(axis=1).mean())
     return matrix / np.float32(scale)
+
+
+def soft_minimum(a: Field, b: Field, blend_mm: float) -> Field:
+    """The smaller of two distance fields (their union), the corner between them filled by about `blend_mm`."""
+    lower = np.minimum(a, b)
+    fillet = np.maximum(np.float32(blend_mm) - np.abs(a - b), 0)
+    return lower - fillet * fillet * np.float32(0.25 / blend_mm)
+
+
+def soft_maximum(a: Field, b: Field, blend_mm: float) -> Field:
+    """The larger of two distance fields (what both hold), its edge rounded by about `blend_mm`."""
+    return -soft_minimum(-a, -b, blend_mm)
+
+
+def share(distance_mm: Field, edge_mm: float) -> Field:
+    """How much of a voxel a shape fills: 1 inside, 0 outside, a ramp of `edge_mm` across its surface."""
+    return np.clip(np.float32(0.5) - distance_mm / np.float32(edge_mm), 0, 1)
+
+
+def blend(hu: Field, part: Field, value: Field | np.float32 | float) -> None:
+    """Paint `value` over `hu` where `part` (0 to 1) says, in place."""
+    hu += part * (value - hu)
