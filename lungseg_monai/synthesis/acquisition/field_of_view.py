@@ -15,7 +15,7 @@ LEAST_IN_PLANE, LEAST_UP = 32, 8  # voxels
 
 
 def at_least(span: tuple[float, float], least: int, length: int) -> Span:
-    """The span within 0..length as whole numbers, widened about its middle to `least` voxels where the axis has them."""
+    """The span within 0..length as whole numbers, widened about its middle to `least` voxels if there are so many."""
     low, high = max(0, round(span[0])), min(length, round(span[1]))
     least = min(least, length)
     if high - low < least:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def draw_line(hu: Volume, points: NDArray[np.float64], value_hu: float, radius: 
     What lies outside the array is left out.
     """
     hu = hu.copy()
-    steps = [max(2, int(2 * np.linalg.norm(b - a)) + 1) for a, b in zip(points, points[1:], strict=False)]
+    steps = [max(2, int(2 * np.linalg.norm(b - a)) + 1) for a, b in pairwise(points)]
     path = np.concatenate(
         [np.linspace(a, b, n) for a, b, n in zip(points, points[1:], steps, strict=False)] or [points]
     )
@@ -35,7 +36,7 @@ def draw_line(hu: Volume, points: NDArray[np.float64], value_hu: float, radius: 
 
 def front_point(body: NDArray[np.bool_], random: np.random.Generator, upper: float = 0.0) -> Point | None:
     """A random point on the front of the body, voxels, in the part of it above `upper` (0 to 1); None where no body."""
-    columns = body.any(1)
+    columns: NDArray[np.bool_] = np.array(body.any(1))
     columns[:, : int(upper * columns.shape[1])] = False
     across, up = np.nonzero(columns)
     if not across.size:

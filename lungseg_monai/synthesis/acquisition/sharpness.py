@@ -62,7 +62,7 @@ def heartbeat(
     hu: Volume, centre: tuple[float, float, float], width: float, offset: tuple[int, int], share: float
 ) -> Volume:
     """A double heart contour: the part near `centre` (voxels, sd `width`) blended with itself moved in the plane."""
-    weight = np.float32(share)
+    weight = np.full((1, 1, 1), share, np.float32)
     for axis, (n, c) in enumerate(zip(hu.shape, centre, strict=True)):
         bell = np.exp(-0.5 * ((np.arange(n) - c) / width) ** 2).astype(np.float32)
         weight = weight * bell.reshape([-1 if a == axis else 1 for a in range(3)])
@@ -74,6 +74,6 @@ def stair_steps(hu: Volume, height: int, share: float, random: np.random.Generat
     hu = hu.copy()
     for first in range(0, hu.shape[2], height):
         slab = hu[:, :, first : first + height]
-        offset = tuple(int(o) for o in random.integers(-1, 2, 2))
-        hu[:, :, first : first + height] = slab + np.float32(share) * (shifted(slab, (*offset, 0)) - slab)
+        across, down = (int(o) for o in random.integers(-1, 2, 2))
+        hu[:, :, first : first + height] = slab + np.float32(share) * (shifted(slab, (across, down, 0)) - slab)
     return hu

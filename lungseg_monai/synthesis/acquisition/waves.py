@@ -28,7 +28,7 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(random.uniform(np.log(low), np.log(max(high, low)))))
 
 
-def occupancy(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+def occupancy(distance: NDArray[np.floating]) -> NDArray[np.float32]:
     """How much of a voxel lies inside, 0 to 1, from the signed distance to the surface in voxels (negative inside)."""
     return np.clip(0.5 - distance, 0.0, 1.0).astype(np.float32)
 
