@@ -1,0 +1,98 @@
+"""Air that the network took for lung and that is none: windpipe, stomach, bowel. On the network grid, axes LPS."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.segment.spread import Labels, spread
+
+AIR_HU = -900.0  # of a lumen at 3 mm, where partial volume lifts it from -985
+TUBE_MM2 = 750.0  # cross-section of a windpipe at most
+TUBE_MM = 12.0  # shorter ones are an apex or a stray slice
+BETWEEN = (0.25, 0.75)  # from the right lung's middle to the left one's
+AHEAD_MM = 45.0  # of the lungs' middle, to front and back: where a windpipe may run
+GAS_HU = -930.0
+GAS_ML = 3.0
+GAS_CONTACT = 0.3  # of a gas pocket's surface against lung: a bulla has more, a stomach less
+
+
+def windpipe(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Labels:
+    """1 where labels hold a thin tube of air between the lungs. labels: (I, J, K), 1 right, 2 left.
+
+    Looked for slice by slice: above the carina it stands alone between the lungs.
+    """
+    import cc3d
+
+    mask, found = (labels > 0).astype(np.uint8), np.zeros_like(labels)
+    for k in range(mask.shape[2]):
+        if mask[:, :, k].any():
+            _tubes_of_slice(labels[:, :, k], mask[:, :, k], hu[:, :, k], spacing_mm, found[:, :, k])
+    if not found.any():
+        return found
+    pieces = cc3d.connected_components(found, connectivity=26)
+    boxes = cc3d.statistics(pieces)["bounding_boxes"]
+    for index in range(1, len(boxes)):
+        along = boxes[index][2]
+        if (along.stop - along.start) * spacing_mm < TUBE_MM:
+            found[boxes[index]][pieces[boxes[index]] == index] = 0
+    return found
+
+
+def _tubes_of_slice(labels: Labels, mask: Labels, hu: NDArray[np.float32], spacing_mm: float, found: Labels) -> None:
+    import cc3d
+
+    pieces = cc3d.connected_components(mask, connectivity=8)
+    stats = cc3d.statistics(pieces)
+    voxels = stats["voxel_counts"]
+    large = [n for n in range(1, len(voxels)) if voxels[n] * spacing_mm**2 > TUBE_MM2]
+    middles = [stats["centroids"][n] for n in large]
+    if len(large) < 1:
+        return
+    low, high = min(c[0] for c in middles), max(c[0] for c in middles)
+    if len(large) == 1 or high - low < 40 / spacing_mm:
+        return
+    depth = float(np.mean([c[1] for c in middles]))
+    for n in range(1, len(voxels)):
+        if n in large:
+            continue
+        x, y = stats["centroids"][n][:2]
+        if not BETWEEN[0] < (x - low) / (high - low) < BETWEEN[1] or abs(y - depth) * spacing_mm > AHEAD_MM:
+            continue
+        here = pieces == n
+        if np.percentile(hu[here], 30) < AIR_HU:
+            found[here] = 1
+
+
+def gas_below(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Labels:
+    """1 where labels hold a pocket of nothing but air that lies in the lower half and hardly touches lung."""
+    import cc3d
+
+    gas = ((labels > 0) & (hu < GAS_HU)).astype(np.uint8)
+    lung = ((labels > 0) & (gas == 0)).astype(np.uint8)
+    gas = cc3d.dust(gas, threshold=int(GAS_ML * 1000 / spacing_mm**3), connectivity=6)
+    found = np.zeros_like(labels)
+    if not gas.any():
+        return found
+    middle_z = _middle_z(labels)
+    pieces = cc3d.connected_components(gas, connectivity=6)
+    stats = cc3d.statistics(pieces)
+    for n in range(1, len(stats["voxel_counts"])):
+        if stats["centroids"][n][2] > middle_z:
+            continue
+        box = tuple(slice(max(0, part.start - 2), part.stop + 2) for part in stats["bounding_boxes"][n])
+        pocket = (pieces[box] == n).astype(np.uint8)
+        if _is_gas(pocket, lung[box]):
+            rim = spread(pocket, [0, 1, 2]) & (labels[box] > 0)
+            found[box] |= rim
+    return found
+
+
+def _is_gas(pocket: Labels, lung: Labels) -> bool:
+    rim = spread(spread(pocket, [0, 1, 2]), [0, 1, 2]) - pocket  # one voxel further: past partial volume
+    return np.count_nonzero(rim & lung) < GAS_CONTACT * np.count_nonzero(rim)
+
+
+def _middle_z(labels: Labels) -> float:
+    per_slice: NDArray[Any] = np.count_nonzero(labels, axis=(0, 1))
+    return float(np.average(np.arange(labels.shape[2]), weights=per_slice))
