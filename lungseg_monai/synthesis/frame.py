@@ -9,14 +9,14 @@ from lungseg_monai.synthesis.fields import Field, noise
 
 WARP_KNOTS = (3, 8, 16)  # cells along the longest side
 WARP_MM = ((3.0, 12.0), (1.0, 4.0), (0.3, 1.3))
-SPARE_MM = 12.0
+SPARE_MM = 10.0
 
 
 @dataclass
 class Frame:
     """x, y, z: (I, J, K) body coordinates in mm.
 
-    index_from_body: (4, 4), before the warp. reach_mm: how far the warp moves a point, roughly.
+    index_from_body: (4, 4), before the warp. reach_mm: how far the warp moves a point at most.
     """
 
     x: Field
@@ -63,16 +63,19 @@ def make_frame(shape: tuple[int, int, int], spacing_mm: float, pose: Pose, rando
     body_from_index[:3, 3] = np.array(pose.centre_mm) - linear @ middle
     steps = [np.arange(n, dtype=np.float32) for n in shape]
     amplitudes = [pose.warp * float(random.uniform(low, high)) for low, high in WARP_MM]
-    axes = []
+    axes, reach = [], 0.0
     for axis in range(3):
         a, b, c = (np.float32(value) for value in linear[axis])
         flat = (a * steps[0])[:, None, None] + (b * steps[1])[None, :, None] + (c * steps[2])[None, None, :]
         flat = flat + np.float32(body_from_index[axis, 3])
-        for amplitude, knots in zip(amplitudes, WARP_KNOTS, strict=True):
-            flat += np.float32(amplitude) * noise(shape, max(shape) / knots, random)
-        axes.append(np.ascontiguousarray(flat, dtype=np.float32))
+        warp = sum(
+            np.float32(amplitude) * noise(shape, max(shape) / knots, random)
+            for amplitude, knots in zip(amplitudes, WARP_KNOTS, strict=True)
+        )
+        reach = max(reach, float(np.abs(warp).max()))
+        axes.append(flat + warp)
     x, y, z = axes
-    return Frame(x, y, z, spacing_mm, np.linalg.inv(body_from_index), 2.5 * sum(amplitudes))
+    return Frame(x, y, z, spacing_mm, np.asarray(np.linalg.inv(body_from_index), np.float64), reach)
 
 
 def _rotation(turn_deg: tuple[float, float, float]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from lungseg_monai.synthesis.fields import Field, blend, share
 from lungseg_monai.synthesis.frame import Frame
 
 FAR = 1e3
+STEPS = 2001  # of the table of a profile
 Window = tuple[slice, slice, slice]
 Shape = tuple[Window, Field] | None  # where, and the field there; None: not on this grid
 
@@ -36,15 +37,23 @@ def tube(frame: Frame, points: Sequence[Sequence[float]], radii: Sequence[float]
     window = frame.window(line.min(axis=0) - widest, line.max(axis=0) + widest)
     if window is None:
         return None
-    x, y, z = frame.x[window], frame.y[window], frame.z[window]
-    field = np.full(x.shape, FAR, np.float32)
+    field = np.full([part.stop - part.start for part in window], FAR, np.float32)
     for start, end, r0, r1 in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True):
-        along = (end - start).astype(np.float32)
-        dx, dy, dz = x - np.float32(start[0]), y - np.float32(start[1]), z - np.float32(start[2])
-        t = np.clip((dx * along[0] + dy * along[1] + dz * along[2]) / np.float32(along @ along), 0, 1)
-        dx, dy, dz = dx - t * along[0], dy - t * along[1], dz - t * along[2]
-        np.minimum(field, np.sqrt(dx * dx + dy * dy + dz * dz) - np.float32(r0) - t * np.float32(r1 - r0), out=field)
+        own = frame.window(np.minimum(start, end) - max(r0, r1), np.maximum(start, end) + max(r0, r1))
+        if own is not None:
+            here = field[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, window, strict=True))]
+            np.minimum(here, _rod(frame, own, (start, end), (r0, r1)), out=here)
     return window, field
+
+
+def _rod(frame: Frame, window: Window, ends: tuple[Field, Field], radii: tuple[float, float]) -> Field:
+    start, along = ends[0].astype(np.float32), (ends[1] - ends[0]).astype(np.float32)
+    dx, dy, dz = (field[window] - value for field, value in zip((frame.x, frame.y, frame.z), start, strict=True))
+    t = np.clip((dx * along[0] + dy * along[1] + dz * along[2]) / np.float32(along @ along), 0, 1)
+    dx -= t * along[0]
+    dy -= t * along[1]
+    dz -= t * along[2]
+    return np.sqrt(dx * dx + dy * dy + dz * dz) - np.float32(radii[0]) - t * np.float32(radii[1] - radii[0])
 
 
 def paint(hu: Field, shape: Shape, value: float, edge_mm: float, grow_mm: float = 0.0) -> None:
@@ -71,13 +80,9 @@ def into(field: Field, shape: Shape, blend_mm: float = 0.0, grow_mm: float = 0.0
 
 def profile(z: Field, knots: Sequence[float], values: Sequence[float]) -> Field:
     """A curve over z through `values` at rising `knots`, smooth between them, flat beyond both ends."""
-    fine = np.linspace(knots[0], knots[-1], 128)
-    at = np.interp(fine, knots, values)
-    kernel = np.hanning(13) / np.hanning(13).sum()
-    smooth = np.convolve(np.pad(at, 6, mode="edge"), kernel, mode="valid")
-    step = (fine[1] - fine[0]).astype(np.float32)
-    place = np.clip((z - np.float32(fine[0])) / step, 0, 126.999)
-    low = place.astype(np.int16)
-    table = smooth.astype(np.float32)
-    rest = place - low
-    return table[low] * (1 - rest) + table[low + 1] * rest
+    fine = np.linspace(knots[0], knots[-1], STEPS)
+    kernel = np.hanning(STEPS // 10) / np.hanning(STEPS // 10).sum()
+    at = np.pad(np.interp(fine, knots, values), len(kernel) // 2, mode="edge")
+    table = np.convolve(at, kernel, mode="valid").astype(np.float32)
+    place = (z - np.float32(knots[0])) * np.float32((STEPS - 1) / (knots[-1] - knots[0]))
+    return table.take(np.clip(place, 0, STEPS - 1).astype(np.int16))
