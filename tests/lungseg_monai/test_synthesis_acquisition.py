@@ -1,5 +1,7 @@
 """The scan of a made chest: what each effect does to HU, and that labels are only cut and mirrored."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,7 @@ def test_labels_are_only_cut_and_mirrored_and_shapes_agree(seed):
     assert min(scene.hu.shape[:2]) >= 32
     assert scene.hu.shape[2] >= 8
     assert scene.facts["made"] == "toy"
+    assert json.loads(json.dumps(scene.facts))["scan"]["mirrored"] == scene.facts["scan"]["mirrored"]
     differs = scene.lung != expected_labels(chest, scene.facts["scan"])
     assert differs.mean() < 1e-4  # voxel centres on the edge of the circle may round either way
 
@@ -91,8 +94,9 @@ def test_every_effect_comes_at_full_difficulty_and_the_scan_never_fails():
     for seed in range(150):
         seen |= set(acquire(chest, np.random.default_rng(seed)).facts["scan"])
     assert seen >= {
-        "table", "blanket", "block", "leads", "pacemaker", "tube", "sternal_wires", "stars", "breathing", "heartbeat",
-        "stair_steps", "blur", "sharpen", "slices", "gain", "cupping_hu", "waves_hu", "shoulder_streaks_hu", "noise",
+        "table", "blanket", "folds", "block", "leads", "pacemaker", "tube", "sternal_wires", "stars",
+        "breathing", "heartbeat", "stair_steps", "blur", "sharpen", "slices", "gain",
+        "cupping_hu", "waves_hu", "shoulder_streaks_hu", "noise",
         "cut_up", "cut_sides", "one_lung", "circle", "wedge", "mirrored",
     }  # fmt: skip
 
@@ -229,7 +233,7 @@ def test_motion_moves_only_where_it_should():
 
 def test_surroundings_leave_the_body_alone():
     chest = toy_chest()
-    for effect in (surroundings.add_table, surroundings.add_blanket, surroundings.add_block):
+    for effect in (surroundings.add_table, surroundings.add_blanket, surroundings.add_folds, surroundings.add_block):
         drawn = 0
         for seed in range(8):
             hu, _ = effect(chest.hu, chest.body, SPACING_MM, np.random.default_rng(seed))

@@ -25,10 +25,11 @@ MAX_STARS = 4
 
 
 def surround(hu: Volume, chest: Chest, hard: float, random: np.random.Generator, facts: Facts) -> Volume:
-    """Table, blanket, a second object."""
+    """Table, blanket, folds of cloth, a second object."""
     for name, effect, chance in (
         ("table", surroundings.add_table, 0.85),
         ("blanket", surroundings.add_blanket, 0.4),
+        ("folds", surroundings.add_folds, 0.2),
         ("block", surroundings.add_block, 0.2),
     ):
         if happens(random, chance * hard):

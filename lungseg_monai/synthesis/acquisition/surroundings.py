@@ -93,6 +93,22 @@ def add_blanket(
     return paint(hu, cover, sheet_hu, body), {"thickness_mm": round(thickness_mm, 1), "hu": round(sheet_hu)}
 
 
+def add_folds(
+    hu: Volume, body: NDArray[np.bool_], spacing_mm: float, random: np.random.Generator
+) -> tuple[Volume, dict[str, Any]]:
+    """Crumpled cloth round the body: thin sheets with air between, within 10 to 60 mm of the skin."""
+    from scipy.ndimage import maximum_filter
+
+    reach_mm, cell_mm = random.uniform(10, 60), random.uniform(25, 70)
+    reach = int(reach_mm / spacing_mm) * 2 + 1
+    shadow = maximum_filter(body.any(2), reach)  # (I, J)
+    sheets = np.abs(noise(hu.shape, cell_mm / spacing_mm, random))
+    thin = random.uniform(0.03, 0.12)
+    cover = np.clip(1.5 - sheets / np.float32(thin), 0, 1) * shadow[:, :, None]
+    cloth_hu = random.uniform(-950, -550)
+    return paint(hu, cover, cloth_hu, body), {"hu": round(cloth_hu), "reach_mm": round(reach_mm)}
+
+
 def add_block(
     hu: Volume, body: NDArray[np.bool_], spacing_mm: float, random: np.random.Generator
 ) -> tuple[Volume, dict[str, Any]]:
