@@ -90,9 +90,51 @@ def gas_below(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Lab
 
 def _is_gas(pocket: Labels, lung: Labels) -> bool:
     rim = spread(spread(pocket, [0, 1, 2]), [0, 1, 2]) - pocket  # one voxel further: past partial volume
-    return np.count_nonzero(rim & lung) < GAS_CONTACT * np.count_nonzero(rim)
+    return bool(np.count_nonzero(rim & lung) < GAS_CONTACT * np.count_nonzero(rim))
 
 
 def _middle_z(labels: Labels) -> float:
     per_slice: NDArray[Any] = np.count_nonzero(labels, axis=(0, 1))
     return float(np.average(np.arange(labels.shape[2]), weights=per_slice))
+
+
+def windpipe_by_hu(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+    """1 in the lumen of the windpipe, followed down from the top until it widens into the main bronchi or ends.
+
+    hu: (I, J, K), axes LPS, 2 to 4 mm. A piece of air of a windpipe's size that runs on for TUBE_MM in the middle.
+    """
+    import cc3d
+
+    found = np.zeros(hu.shape, np.uint8)
+    body = hu > -500
+    middle_x = float(np.nonzero(body)[0].mean()) if body.any() else hu.shape[0] / 2
+    area_mm2, reach = spacing_mm[0] * spacing_mm[1], 35.0 / spacing_mm[0]
+    before: Labels | None = None
+    run = 0
+    for k in range(hu.shape[2] - 1, -1, -1):
+        pieces = cc3d.connected_components((hu[:, :, k] < AIR_HU + 50).astype(np.uint8), connectivity=4)
+        stats = cc3d.statistics(pieces)
+        here = np.zeros(hu.shape[:2], np.uint8)
+        for n in range(1, len(stats["voxel_counts"])):
+            mm2 = stats["voxel_counts"][n] * area_mm2
+            seen = before is not None and bool(np.any(before[pieces == n]))
+            near = abs(stats["centroids"][n][0] - middle_x) < reach
+            if 40 < mm2 < TUBE_MM2 and (seen or (near and before is None)) and _enclosed(pieces == n, hu[:, :, k]):
+                here[pieces == n] = 1
+        if here.any():
+            before, run = here, run + 1
+            found[:, :, k] = here
+        elif before is not None:
+            if run * spacing_mm[2] > 3 * TUBE_MM:
+                break
+            found[:, :, k:] = 0
+            before, run = None, 0
+    return found if run * spacing_mm[2] > 3 * TUBE_MM else np.zeros_like(found)
+
+
+def _enclosed(piece: NDArray[np.bool_], hu: NDArray[np.float32]) -> bool:
+    """Whether tissue surrounds a piece of air: within two voxels of it most is dense, as nowhere within a lung."""
+    mask = piece.astype(np.uint8)[:, :, None]
+    ring = spread(spread(mask, [0, 1], True), [0, 1], True) - spread(mask, [0, 1])
+    around = hu[ring[:, :, 0] > 0]
+    return around.size > 0 and float(np.mean(around > -300)) > 0.5

@@ -71,9 +71,8 @@ def _cut(
     border_mm: float,
 ) -> Labels:
     """labels without the wall: dense voxels of the border's band that are reached from outside through dense ones."""
-    wall = mask & ~deep & ~dark.view(np.uint8) & 1
-    wall &= _aerated(mask, deep, dark, spacing_mm)
-    outside = 1 - mask
+    wall: Labels = mask & ~deep & ~dark.view(np.uint8) & _aerated(mask, deep, dark, spacing_mm)
+    outside: Labels = 1 - mask
     for axes, diagonal in steps(border_mm, spacing_mm):
         outside = spread(outside, axes, diagonal, wall)
     return labels * (1 - outside)

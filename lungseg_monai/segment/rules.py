@@ -149,7 +149,7 @@ def _confidence(probability: NDArray[np.float32], drawn: Labels, labels: Labels,
 
 
 def _doubts(labels: Labels, spacing_mm: float, confidence: dict[str, float]) -> tuple[Flag, ...]:
-    ml = {side: np.count_nonzero(labels == side) * spacing_mm**3 / 1000 for side in NAMES}
+    ml: dict[int, float] = {side: int(np.count_nonzero(labels == side)) * spacing_mm**3 / 1000 for side in NAMES}
     there = [side for side in NAMES if ml[side]]
     if not there:
         return (_no_lung(),)

@@ -1,0 +1,163 @@
+"""The classical way to lungs: dark, inside the body, not the windpipe, parted in two. A second opinion and a rival.
+
+It follows Hu, Hoffman and Reinhardt (IEEE Trans. Med. Imaging 20, 2001): threshold, components, airways, separation,
+closing. It works on healthy chests and fails where lungs are dense, cut by the image's edge, or open to other air.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.segment.airways import windpipe_by_hu
+from lungseg_monai.segment.spread import Labels, grow, shrink, spread
+
+AIR_HU = -400.0
+WORKING_MM = 2.5
+SMALLEST_ML = 100.0  # of a lung
+ALONE = 0.25  # a second piece of less than this share of the first is not the other lung
+CLOSING_MM = 7.0
+SIDE_MM = 60.0
+
+
+def threshold_lungs(hu: NDArray[Any], affine_ras: NDArray[np.float64]) -> Labels:
+    """uint8 labels (I, J, K), 1 right and 2 left lung, on the image's own grid. hu: any real dtype."""
+    turn = _to_lps(affine_ras)
+    turned = _turned(hu, turn)
+    spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)[[axis for axis, _ in turn]]
+    size = [max(1, round(WORKING_MM / step)) for step in spacing_mm]
+    coarse = _averaged(turned, size)
+    i, j, k = (spacing_mm * size).tolist()
+    labels = threshold_lungs_lps(coarse, (i, j, k))
+    fine = labels
+    for axis in range(3):
+        fine = np.repeat(fine, size[axis], axis=axis)
+    fine = fine[tuple(slice(length) for length in turned.shape)]
+    if fine.any():
+        i, j, k = spacing_mm.tolist()
+        fine = _sharpened(fine, turned, (i, j, k))
+    return np.ascontiguousarray(_turned_back(fine, turn))
+
+
+def threshold_lungs_lps(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+    """As threshold_lungs for a coarse grid (2 to 4 mm) whose axes run to left, back and up."""
+    air = _air_of_body(hu, spacing_mm)
+    air &= 1 - spread(windpipe_by_hu(hu, spacing_mm), [0, 1, 2])
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    lungs = _two(air, spacing_mm, voxel_ml)
+    return _closed(lungs, spacing_mm)
+
+
+def _air_of_body(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+    """Dark voxels that are not joined, slice by slice, with the room around the body."""
+    import cc3d
+
+    dark = (hu < AIR_HU).astype(np.uint8)
+    for k in range(dark.shape[2]):
+        plane = np.pad(dark[:, :, k], 1)
+        pieces = cc3d.connected_components(plane, connectivity=4)
+        at_edge = np.concatenate([pieces[1], pieces[-2], pieces[:, 1], pieces[:, -2]])
+        voxels = np.bincount(pieces.ravel())
+        total = np.bincount(pieces.ravel(), np.pad(hu[:, :, k], 1).ravel())
+        outside = np.zeros(len(voxels), bool)
+        outside[np.unique(at_edge)] = True
+        outside &= total / np.maximum(voxels, 1) < -920  # the room; a lung cut by the edge is denser
+        outside[0] = False
+        dark[:, :, k] = (plane * ~outside[pieces])[1:-1, 1:-1]
+    return dark
+
+
+def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -> Labels:
+    """The two lungs out of air: its two largest pieces, or its largest one cut where it is thinnest."""
+    import cc3d
+
+    labels = np.zeros_like(air)
+    for cut_mm in (0.0, 3.0, 6.0, 9.0, 12.0):
+        core = shrink(air, cut_mm, spacing_mm) if cut_mm else air
+        pieces = cc3d.connected_components(core, connectivity=6)
+        voxels = np.bincount(pieces.ravel(), minlength=2)
+        voxels[0] = 0
+        first, second = (int(n) for n in (np.argsort(-voxels)[:2] if len(voxels) > 2 else (1, 0)))
+        if voxels[first] * voxel_ml < SMALLEST_ML:
+            break
+        xs = [float(np.mean(np.nonzero(pieces == n)[0])) * spacing_mm[0] if n else 0.0 for n in (first, second)]
+        parted = second > 0 and voxels[second] >= ALONE * voxels[first] and abs(xs[0] - xs[1]) > SIDE_MM
+        if parted:
+            right, left = (first, second) if xs[0] < xs[1] else (second, first)
+            labels[pieces == right], labels[pieces == left] = 1, 2
+            return _regrown(labels, air, round(2 * cut_mm / min(spacing_mm)))
+        if not cut_mm:
+            alone = (pieces == first).astype(np.uint8)
+    else:
+        return alone * _side_by_place(alone, spacing_mm)
+    return labels
+
+
+def _side_by_place(alone: Labels, spacing_mm: tuple[float, float, float]) -> Labels:
+    """1 or 2 for each sagittal plane: one lung by where its middle lies in the image, two in one cut in the middle."""
+    planes = np.nonzero(alone.any(axis=(1, 2)))[0]
+    middle = (alone.shape[0] - 1) / 2
+    if (planes[-1] - planes[0]) * spacing_mm[0] < 190:  # no two lungs
+        return np.full(alone.shape[0], 1 if planes.mean() < middle else 2, np.uint8)[:, None, None]
+    side = np.where(np.arange(alone.shape[0]) < planes.mean(), 1, 2).astype(np.uint8)
+    return side[:, None, None]
+
+
+def _regrown(labels: Labels, air: Labels, times: int) -> Labels:
+    for _ in range(times + 1):
+        labels = spread(labels, [0, 1, 2], within=air)
+    return labels
+
+
+def _closed(labels: Labels, spacing_mm: tuple[float, float, float]) -> Labels:
+    """labels with vessels and small nodules at the wall closed, and holes filled."""
+    import fill_voids
+
+    closed = np.zeros_like(labels)
+    for side in (1, 2):
+        lung = (labels == side).astype(np.uint8)
+        if lung.any():
+            lung = shrink(grow(lung, CLOSING_MM, spacing_mm), CLOSING_MM, spacing_mm) | lung
+            lung = fill_voids.fill(lung, in_place=False).astype(np.uint8)
+            closed[(lung > 0) & (closed == 0) & ((labels == 0) | (labels == side))] = side
+    return closed
+
+
+def _sharpened(labels: Labels, hu: NDArray[Any], spacing_mm: tuple[float, float, float]) -> Labels:
+    """labels off the coarse grid with their border at AIR_HU."""
+    from lungseg_monai.segment.borders import refine
+    from lungseg_monai.segment.options import LungOptions
+
+    return refine(labels, hu, spacing_mm, LungOptions(border_mm=WORKING_MM, threshold_hu=AIR_HU))
+
+
+def _to_lps(affine_ras: NDArray[np.float64]) -> list[tuple[int, bool]]:
+    """For each axis to left, back, up: the image's axis that runs along it, and whether it runs the other way."""
+    from itertools import permutations
+
+    edges = np.diag([-1.0, -1.0, 1.0]) @ affine_ras[:3, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)
+    order = max(permutations(range(3)), key=lambda axes: sum(abs(edges[row, axis]) for row, axis in enumerate(axes)))
+    return [(axis, bool(edges[row, axis] < 0)) for row, axis in enumerate(order)]
+
+
+def _turned(array: NDArray[Any], turn: list[tuple[int, bool]]) -> NDArray[Any]:
+    array = np.transpose(array, [axis for axis, _ in turn])
+    return array[tuple(slice(None, None, -1 if back else 1) for _, back in turn)]
+
+
+def _turned_back(array: NDArray[Any], turn: list[tuple[int, bool]]) -> NDArray[Any]:
+    array = array[tuple(slice(None, None, -1 if back else 1) for _, back in turn)]
+    return np.transpose(array, np.argsort([axis for axis, _ in turn]))
+
+
+def _averaged(array: NDArray[Any], size: list[int]) -> NDArray[np.float32]:
+    """The means of blocks; those at the end may be smaller."""
+    sums, counts = (
+        array,
+        [np.add.reduceat(np.ones(n), np.arange(0, n, s)) for n, s in zip(array.shape, size, strict=True)],
+    )
+    for axis in range(3):
+        starts = np.arange(0, array.shape[axis], size[axis])
+        sums = np.add.reduceat(sums, starts, axis=axis, dtype=np.float32)
+    i, j, k = counts
+    return (sums / (i[:, None, None] * j[None, :, None] * k[None, None, :])).astype(np.float32)
