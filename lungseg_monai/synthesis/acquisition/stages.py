@@ -127,6 +127,8 @@ def streak(
         sd = log_uniform(random, 15, 160) * hard
         hu = calibration.shoulder_streaks(hu, sd, spacing_mm, random)
         facts["shoulder_streaks_hu"] = round(sd)
+    if not happens(random, 0.5):  # most metal on the skin leaves no streak
+        return hu
     for n in random.permutation(len(metal))[:MAX_STARS]:
         if happens(random, 0.7):
             hu = calibration.metal_star(hu, metal[n], random.uniform(30, 350) * hard, random.uniform(3, 15), random)
@@ -165,7 +167,7 @@ def frame(chest: Chest, hard: float, random: np.random.Generator, facts: Facts) 
     up = bounds(chest.lung, 2) or (0, shape[2])
     if happens(random, 0.3 * hard):
         spans[2], facts["cut_up"] = field_of_view.cut_up(up, shape[2], spacing_mm, random)
-    aim = field_of_view.one_lung(chest.lung, spacing_mm, random) if happens(random, 0.06 * hard) else None
+    aim = field_of_view.one_lung(chest.lung, spacing_mm, random) if happens(random, 0.09 * hard) else None
     if aim:
         spans[:2], facts["one_lung"] = list(aim), True
     elif happens(random, 0.2 * hard):
