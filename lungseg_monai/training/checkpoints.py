@@ -28,12 +28,19 @@ class KeepCheckpoints:
     The score is the validator's metric `dice`, or, with nothing to validate on, the training loss (smaller is better).
     (MONAI's CheckpointSaver removes the old file before it writes the new one, and not atomically.)
     `parts` are objects with a state_dict, saved under their names (model, optimizer, scheduler); `facts` plain values.
+    best.pt holds the weights of `predict_with`, an average over the steps; without it those of the part `model`.
     """
 
     def __init__(
-        self, folder: str | Path, parts: Mapping[str, Any], facts: Mapping[str, Any], validator: Engine | None = None
+        self,
+        folder: str | Path,
+        parts: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        validator: Engine | None = None,
+        predict_with: nn.Module | None = None,
     ) -> None:
         self.folder = Path(folder)
+        self.predict_with = predict_with
         self.parts = parts
         self.facts = facts
         self.validator = validator
@@ -55,7 +62,8 @@ class KeepCheckpoints:
         if not is_main():
             return
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        shared = {"model": states["model"], "best": dict(self.best), **self.facts}
+        weights = states["model"] if self.predict_with is None else self.predict_with.state_dict()
+        shared = {"model": weights, "best": dict(self.best), **self.facts}
         if improved:
             save_checkpoint(self.folder / "best.pt", shared)
         save_checkpoint(self.folder / "last.pt", {**shared, **states, "trainer": dict(engine.state_dict())})

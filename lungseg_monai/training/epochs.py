@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,14 @@ class SeedEpoch:
 class Curves:
     """Writes curves.csv after each epoch: a row for training and, with a `validator`, one for validation.
 
-    After a resume the rows of the epochs before are kept and those of a lost epoch replaced.
+    After a resume the rows of the epochs before are kept and those of a lost epoch replaced. `more` names metrics that
+    get a column besides COLUMNS; one that an engine does not have stays empty.
     """
 
-    def __init__(self, path: str | Path, validator: Engine | None = None) -> None:
+    def __init__(self, path: str | Path, validator: Engine | None = None, more: Sequence[str] = ()) -> None:
         self.path = Path(path)
         self.validator = validator
+        self.more = tuple(more)
         self.started = time.perf_counter()
         self.rows: list[dict[str, Any]] = []
 
@@ -92,10 +94,11 @@ class Curves:
         if self.validator is not None:
             self._add(engine.state.epoch, "validation", self.validator.state.metrics, None)
         if is_main():
-            write_curves(self.path, self.rows)
+            write_curves(self.path, self.rows, (*COLUMNS, *self.more))
 
     def _add(self, epoch: int, split: str, metrics: Mapping[str, Any], seconds: float | None) -> None:
         row = {name: f"{metrics[name]:.6g}" for name in ("loss", "accuracy", "dice")}
+        row |= {name: f"{metrics[name]:.6g}" if name in metrics else "" for name in self.more}
         row |= {"learning_rate": f"{self.learning_rate:.6g}", "seconds": "" if seconds is None else f"{seconds:.3f}"}
         self.rows.append({"epoch": epoch, "split": split, **row})
 
@@ -159,10 +162,10 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(stream))
 
 
-def write_curves(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_curves(path: Path, rows: list[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> None:
     """Write curves.csv atomically. Raises data_prep's OutputError."""
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     with atomic_file(path) as stream:
@@ -180,6 +183,10 @@ def duration(seconds: float) -> str:
 
 def _told(metrics: Mapping[str, Any]) -> str:
     told = f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}, dice {metrics['dice']:.4f}"
+    if "dice_right" in metrics:
+        told += f" (right {metrics['dice_right']:.4f}, left {metrics['dice_left']:.4f}, false {metrics['false_ml']:.1f} ml)"
+    if "waiting" in metrics:
+        told += f", {100 * metrics['waiting']:.0f} % waiting for data"
     if "dice_slices_with_label" in metrics:
         told += f" (a slice: {metrics['dice_slices_with_label']:.4f} with label, {metrics['dice_slices_all']:.4f} all)"
     return told

@@ -11,6 +11,7 @@ from lungseg_monai.training.schedule import SCHEDULES
 
 Numbers = dict[str, Any]
 MAY_DIFFER_ON_RESUME = ("epochs",)
+SHARES = ("frozen_share", "average_decay", "easiest", "harder_share", "weight_decay")
 
 
 def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: str | Path | None = None) -> Numbers:
@@ -75,14 +76,19 @@ def _unmet(name: str, value: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if name == "fold":
         return "" if value is None or (number and value >= 0) else "the number of a fold, from 0, or null"
-    if name in ("epochs", "batch_size", "width"):
+    if name in ("epochs", "batch_size", "width", "scenes_per_epoch", "validation_scenes", "repeats"):
         return "" if number and isinstance(value, int) and value >= 1 else "a whole number from 1"
     if name in ("seed", "num_workers", "keep_largest"):
         return "" if number and isinstance(value, int) and value >= 0 else "a whole number from 0"
-    if name in ("learning_rate", "cache_gb"):
+    if name in ("learning_rate", "cache_gb", "clip_gradients", "air_weight", "border_weight", "spacing_mm"):
         return "" if number and value > 0 else "a number above 0"
-    if name in ("alpha", "dropout", "empty_slices", "warmup", "threshold"):
+    if name in ("alpha", "dropout", "empty_slices", "warmup", "threshold", *SHARES):
         return "" if number and 0 <= value <= 1 else "a number from 0 to 1"
+    if name == "minutes":
+        return "" if value is None or (number and value > 0) else "a number of minutes above 0, or null"
+    if name == "features":
+        six = isinstance(value, list | tuple) and len(value) == 6
+        return "" if six and all(isinstance(size, int) and size >= 1 for size in value) else "six whole numbers from 1"
     pair = isinstance(value, list | tuple) and len(value) == 2
     if name == "spatial_size":
         sides = pair and all(isinstance(side, int) and side >= 1 for side in value)

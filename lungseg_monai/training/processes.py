@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from lungseg_monai.errors import ConfigError
 
@@ -34,6 +35,11 @@ def use_amp(amp: bool, device: torch.device) -> bool:
     if amp and device.type != "cuda":
         log.warning("amp works on CUDA only; training in float32 on %s", device)
     return amp and device.type == "cuda"
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """A 3D network on its device, with the channels last in memory: quicker to convolve, on CPU and GPU."""
+    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 def join_processes() -> torch.device:
@@ -83,3 +89,12 @@ def sum_over_processes(values: list[float], device: torch.device) -> list[float]
     total = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return total.tolist()
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads on the CPU; None leaves it as it is. Raises ConfigError."""
+    if threads is None:
+        return
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ConfigError(f"threads must be a whole number from 1, or null, got {threads!r}")
+    torch.set_num_threads(threads)
