@@ -47,7 +47,8 @@ def check_sides(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> t
     found = evidence(labels, hu, spacing_mm)
     told = [name for name in ("dome", "heart", "gas", "aorta") if getattr(found, name) <= -0.5]
     for_it = max(found.dome, found.heart, found.gas, found.aorta)
-    if found.sum > STRONG or len(told) < 2 or for_it >= AGAINST:
+    # a shifted mediastinum moves heart and aorta alike: something below the diaphragm must say it as well
+    if found.sum > STRONG or for_it >= AGAINST or len(told) < 2 or not {"dome", "gas"} & set(told):
         return ()
     names = {"dome": "the left dome is higher", "heart": "the heart lies to the right"}
     names |= {"gas": "the stomach's gas lies right", "aorta": "the aorta lies right of the spine"}

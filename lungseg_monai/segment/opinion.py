@@ -8,18 +8,21 @@ from lungseg_monai.segment.spread import Labels
 from lungseg_monai.segment.threshold import threshold_lungs_lps
 
 AGREE = 0.8  # Dice
+DENSE_HU = -400.0  # lung that thresholds can't see
 CODE = "disagrees_with_threshold"
 
 
 def second_opinion(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> tuple[Flag, ...]:
     """A flag where labels (1 right, 2 left; axes LPS) and the threshold method have Dice below AGREE for a lung.
 
-    "check": where a lung is dense or cut by the image's edge it is the threshold method that is wrong.
+    Dense lung, which thresholds miss by their nature, is left out of it.
+    "check": where a lung is cut by the image's edge or open to other air it is the threshold method that is wrong.
     """
     other = threshold_lungs_lps(hu, (spacing_mm,) * 3)
     told = []
     for side, name in ((1, "lung_right"), (2, "lung_left")):
-        ours, theirs = labels == side, other == side
+        theirs = other == side
+        ours = (labels == side) & ((hu < DENSE_HU) | theirs)
         total = np.count_nonzero(ours) + np.count_nonzero(theirs)
         dice = 2 * np.count_nonzero(ours & theirs) / total if total else 1.0
         if dice < AGREE:

@@ -11,6 +11,7 @@ from lungseg_monai.segment.spread import Labels, grow
 NEAR_MM = 15.0
 SURE = 0.6  # mean probability of a pocket near the lung
 FAR_SURE, FAR_ML = 0.8, 40.0  # of a part further off: a lung in parts, behind an effusion
+AT_EDGE_ML = 3.0  # the same where the image's side cuts it: the rest of that lung is not in the image
 CORE_SHARE = 0.25  # of the largest piece: pieces above this need no reason to stay
 
 
@@ -49,10 +50,19 @@ def keep_pieces(
     beside = (heights[:, 1] >= low) & (heights[:, 0] <= high)
     lungs = mean_hu > GAS_HU
     stays = main | (near & (ml >= min_pocket_ml) & (sure >= SURE) & lungs)
-    stays |= (ml >= FAR_ML) & (sure >= FAR_SURE) & lungs & beside
+    far_ml = np.where(_at_sides(pieces, len(voxels)), AT_EDGE_ML, FAR_ML)
+    stays |= (ml >= far_ml) & (sure >= FAR_SURE) & lungs & beside
     stays[0] = False
     gone = ~stays & (voxels > 0)
     return labels * stays[pieces].astype(np.uint8), Dropped(int(gone.sum()), float(ml[gone].sum()))
+
+
+def _at_sides(pieces: NDArray[np.unsignedinteger], count: int) -> NDArray[np.bool_]:
+    """(count,) whether each piece touches the image's right, left, front or back edge."""
+    found = np.zeros(count, bool)
+    for plane in (pieces[:2], pieces[-2:], pieces[:, :2], pieces[:, -2:]):
+        found[np.unique(plane)] = True
+    return found
 
 
 def _heights(pieces: NDArray[np.unsignedinteger], count: int) -> NDArray[np.int64]:

@@ -135,16 +135,16 @@ def _confidence(probability: NDArray[np.float32], drawn: Labels, labels: Labels,
     """
     certain = probability.max(axis=0)
     spacing = (spacing_mm,) * 3
-    confidence = {}
+    confidence: dict[str, float] = {}
     for side, name in NAMES.items():
         lung = (labels == side).astype(np.uint8)
         if not lung.any():
             continue
         border = grow(lung, BORDER_MM, spacing) - shrink(lung, BORDER_MM, spacing)
         inner = (shrink(lung, spacing_mm, spacing) & drawn) > 0
-        unsure = np.count_nonzero(certain[inner] < UNCERTAIN) / max(1, np.count_nonzero(inner))
+        unsure = np.count_nonzero(certain[inner] < UNCERTAIN) / max(1, int(np.count_nonzero(inner)))
         at_border = float(certain[border > 0].mean()) if border.any() else 1.0
-        confidence[name] = round(at_border * (1 - unsure), 3)
+        confidence[name] = round(at_border * (1 - float(unsure)), 3)
     return confidence
 
 
