@@ -1,0 +1,133 @@
+"""OUT/segment.json and each case's case.json, read with distrust: what is damaged is said, and the rest is shown."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lungseg_monai.errors import NothingToDoError, ReportError
+
+SEVERITIES = ("alarm", "check", "note")
+DONE, FAILED, REFUSED = "done", "failed", "refused"
+CT, MASK = "ct.nii.gz", "lungs.nii.gz"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case. facts: case.json, empty where there is none. flags: {"code", "what", "severity"} each."""
+
+    name: str
+    status: str
+    folder: Path
+    flags: tuple[Mapping[str, str], ...]
+    error: str | None
+    seconds: float | None
+    facts: Mapping[str, Any]
+
+    @property
+    def worst(self) -> str:
+        """The gravest severity among the flags, "" without flags."""
+        return next((one for one in SEVERITIES if any(flag["severity"] == one for flag in self.flags)), "")
+
+    @property
+    def confidence(self) -> float:
+        """The lowest of all ROIs; 2, which is above all, where none is known."""
+        return min((v for v in mapping(self.facts.get("confidence")).values() if isinstance(v, int | float)), default=2)
+
+    @property
+    def preview(self) -> tuple[Path, Path]:
+        """Image and labels to show; neither need be there."""
+        return self.folder / "preview" / CT, self.folder / "preview" / MASK
+
+    def result(self) -> str:
+        """Changes where the case's result does: a decision about another result is none about this one."""
+        outputs = mapping(mapping(self.facts.get("hashes")).get("outputs"))
+        told = [self.status, self.error, outputs, self.facts.get("volumes_ml")]
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A whole segmentation; cases in the order in which they should be looked at."""
+
+    folder: Path
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    cases: tuple[Case, ...]
+
+    def key(self) -> str:
+        """What decisions are kept under: the folder's name, the model and its settings."""
+        told = [self.folder.resolve().name, self.model, self.settings]
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+
+def is_segmentation(out: Path) -> bool:
+    """Whether `lungseg segment` wrote this folder."""
+    return (out / "segment.json").is_file()
+
+
+def read_segmentation(out: Path) -> Segmented:
+    """Everything but the images. Raises NothingToDoError without segment.json, ReportError where it is damaged."""
+    path = out / "segment.json"
+    if not path.is_file():
+        raise NothingToDoError(f"{out} holds no segment.json: it wants a folder that lungseg segment wrote")
+    content = _read(path)
+    if not isinstance(content, dict) or not isinstance(content.get("cases"), dict):
+        raise ReportError(f"{path} holds no object with cases or can't be read: run lungseg segment again")
+    cases = [_case(out, name, mapping(entry)) for name, entry in content["cases"].items()]
+    of = {name: mapping(content.get(name)) for name in ("model", "settings", "versions")}
+    return Segmented(out, cases=tuple(sorted(cases, key=_order)), **of)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """`value` where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _case(out: Path, name: str, entry: Mapping[str, Any]) -> Case:
+    status, error = str(entry.get("status", FAILED)), entry.get("error")
+    folder = out / str(entry.get("folder") or name)
+    facts = _read(folder / "case.json")
+    if facts is None and status == DONE and not error:
+        error = "case.json is missing or can't be read: run lungseg segment on this case again"
+    facts, seconds = mapping(facts), entry.get("seconds")
+    flags = tuple(_flag(flag) for flag in entry.get("flags") or facts.get("flags") or ())
+    return Case(name, status, folder, flags, str(error) if error else None, _number(seconds), facts)
+
+
+def _flag(flag: Any) -> dict[str, str]:
+    of = mapping(flag)
+    severity = of.get("severity")
+    return {
+        "code": str(of.get("code", "")),
+        "what": str(of.get("what", flag)),
+        "severity": severity if severity in SEVERITIES else "check",
+    }
+
+
+def _order(case: Case) -> tuple[int, float, str]:
+    """Alarms, failures, checks, refusals, then the rest by confidence, the lowest first."""
+    if case.worst == "alarm":
+        rank = 0
+    elif case.status == FAILED:
+        rank = 1
+    elif case.worst == "check":
+        rank = 2
+    else:
+        rank = 4 if case.status == DONE else 3
+    return rank, case.confidence, case.name
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _read(path: Path) -> Any:
+    """The JSON in a file; None where it can't be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
