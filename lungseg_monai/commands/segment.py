@@ -1,0 +1,152 @@
+"""`lungseg segment`: left and right lungs of chest CT."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_prep.terminal import PARTLY, add_command, complain, progress, tell
+from lungseg_monai.errors import UsageError
+
+if TYPE_CHECKING:
+    from lungseg_monai.segment.cases import InputOptions
+    from lungseg_monai.segment.worker import Settings
+
+LEAST_MEMORY_GB = 0.5
+
+
+def add(commands: Any) -> None:
+    command = add_command(commands, "segment", "find the left and the right lung in chest CT", run)
+    command.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="a DICOM folder with anything in it, a zip archive, files (DICOM, NIfTI, NRRD, MHA), a prepared folder or "
+        "a cohort; names don't matter",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="OUT", help="where <case>/lungs.nii.gz goes")
+    _add_outputs(command.add_argument_group("results"))
+    _add_model(command.add_argument_group("model"))
+    _add_work(command.add_argument_group("many cases"))
+    _add_choice(command.add_argument_group("which series, and what cases are called"))
+    command.add_argument("--verbose", action="store_true", help="say all flags, and what was passed over")
+    command.add_argument("--timings", action="store_true", help="say on stderr how long each stage took")
+
+
+def _add_outputs(group: Any) -> None:
+    group.add_argument(
+        "--format",
+        default="nifti",
+        metavar="A,B",
+        help="of nifti, rtstruct, seg, nrrd, with commas between (default nifti); rtstruct and seg need DICOM",
+    )
+    group.add_argument(
+        "--roi",
+        choices=("both", "right", "left", "union"),
+        default="both",
+        help="both lungs as labels 1 (right) and 2 (left), the default; or one of them, or their union, as 1",
+    )
+    group.add_argument(
+        "--vessels", choices=("in", "out"), help="whether vessels inside the lungs count as lung (default in)"
+    )
+    group.add_argument("--save-probabilities", action="store_true", help="write probability.nii.gz, in percent")
+    group.add_argument("--no-preview", action="store_true", help="don't write the small images that a report shows")
+    group.add_argument("--report", action="store_true", help="write OUT/report.html to look at all cases")
+    group.add_argument("--overwrite", action="store_true", help="segment cases again that are there already")
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument("--model", default="ct_lungs", metavar="NAME", help="the bundle (default ct_lungs)")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default auto")
+    group.add_argument(
+        "--backend", choices=("auto", "openvino", "onnxruntime", "torch"), default="auto", help="default auto"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="on the CPU, of one process (default: all cores)")
+
+
+def _add_work(group: Any) -> None:
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes, each with its share of the cores (default 1)"
+    )
+    group.add_argument("--memory-gb", type=float, metavar="GB", help="memory that one process may take (Linux)")
+
+
+def _add_choice(group: Any) -> None:
+    group.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="series that fit, such as description~chest,thickness<=3; given twice, either rule will do",
+    )
+    group.add_argument("--keep-ids", action="store_true", help="name cases by PatientID even if it was not removed")
+    group.add_argument("--salt-file", type=Path, metavar="FILE", help="secret behind pseudonyms (default: your own)")
+    group.add_argument(
+        "--gaps",
+        choices=("refuse", "resample", "keep-uniform-part"),
+        default="refuse",
+        help="missing or uneven slices: refuse the series (default), resample it, or keep the longest even part",
+    )
+    group.add_argument(
+        "--tilt",
+        choices=("refuse", "shear", "resample"),
+        default="refuse",
+        help="tilted gantry: refuse the series (default), shear the affine, or resample",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings, choice = _settings(arguments), _choice(arguments)
+    from lungseg_monai.segment.run import segment
+
+    result = segment(
+        arguments.inputs,
+        arguments.out,
+        settings,
+        choice=choice,
+        jobs=arguments.jobs,
+        memory_gb=arguments.memory_gb,
+        report=arguments.report,
+        progress=progress(arguments),
+    )
+    if arguments.timings:
+        print(result.stages.table(), file=sys.stderr)  # noqa: T201
+    told = tell(arguments, result.table(verbose=arguments.verbose), result.as_dict())
+    if arguments.quiet:
+        for line in result.problems():
+            complain("lungseg", line, PARTLY)
+    return result.exit_code or told
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from lungseg_monai.segment.outputs import OutputOptions
+    from lungseg_monai.segment.worker import Settings
+
+    for name, value in (("--threads", arguments.threads), ("--jobs", arguments.jobs)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} {value}: wanted 1 or more")
+    if arguments.memory_gb is not None and not arguments.memory_gb >= LEAST_MEMORY_GB:
+        raise UsageError(f"--memory-gb {arguments.memory_gb:g}: no model runs in less than {LEAST_MEMORY_GB:g}")
+    formats = tuple(dict.fromkeys(filter(None, (one.strip() for one in arguments.format.split(",")))))
+    return Settings(
+        model=arguments.model,
+        device=arguments.device,
+        backend=arguments.backend,
+        threads=arguments.threads,
+        options={} if arguments.vessels is None else {"vessels": arguments.vessels},
+        outputs=OutputOptions(formats, arguments.roi, arguments.save_probabilities, not arguments.no_preview),
+        overwrite=arguments.overwrite,
+    )
+
+
+def _choice(arguments: argparse.Namespace) -> "InputOptions":
+    from data_prep.options import StackOptions
+    from lungseg_monai.segment.cases import InputOptions
+
+    return InputOptions(
+        select=tuple(arguments.select),
+        keep_ids=arguments.keep_ids,
+        salt_file=arguments.salt_file,
+        stack=StackOptions(gaps=arguments.gaps, tilt=arguments.tilt),
+    )
