@@ -1,0 +1,96 @@
+"""What runs a network: OpenVINO, ONNX Runtime or torch, by what is installed and what was asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.errors import ModelError, UsageError
+from lungseg_monai.segment.backends.devices import cores, has_cuda
+from lungseg_monai.segment.backends.weights import check_weights
+
+Floats = NDArray[np.float32]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Backend(Protocol):
+    """name: of KINDS. device: "cpu", "cuda" or "mps". sha256: of the weights. notes: what went otherwise than asked."""
+
+    name: str
+    device: str
+    sha256: str
+    notes: list[str]
+
+    def __call__(self, x: Floats) -> Floats:
+        """(1, 1, I, J, K) float32 -> logits (1, C, I, J, K) float32. Every side divides as the network needs it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """module: what must be installed. extra: of setup.cfg, which brings it. file: the weights. where: our code."""
+
+    module: str
+    extra: str
+    file: str
+    where: str
+    devices: tuple[str, ...]
+
+
+KINDS = {  # the fastest on a CPU first
+    "openvino": Kind("openvino", "segment", "model.onnx", "openvino_backend.OpenvinoBackend", ("cpu",)),
+    "onnxruntime": Kind("onnxruntime", "segment", "model.onnx", "onnx_backend.OnnxBackend", ("cpu",)),
+    "torch": Kind("torch", "train", "model.pt", "torch_backend.TorchBackend", ("cpu", "cuda", "mps")),
+}
+
+
+def open_backend(bundle: Path, name: str = "auto", device: str = "auto", threads: int | None = None) -> Backend:
+    """The network of `bundle`, loaded and ready.
+
+    name: auto, or one of KINDS. device: auto takes an NVIDIA GPU where torch can use one, else the CPU; mps only when
+    asked for. threads: on the CPU; None for all cores this process may use.
+    Raises UsageError for what does not exist or go together; ModelError where nothing that can run it is installed, or
+    weights are missing, damaged or not those that models/weights.json names.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is not known; choose one of {', '.join(DEVICES)}")
+    if name != "auto" and name not in KINDS:
+        raise UsageError(f"backend {name!r} is not known; choose one of auto, {', '.join(KINDS)}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be 1 or more, got {threads}")
+    name, device = _choice(name, device, bundle)
+    kind = KINDS[name]
+    if find_spec(kind.module) is None:
+        raise ModelError(f"the backend {name} is not installed: pip install 'lungseg-monai[{kind.extra}]'")
+    path = bundle / "models" / kind.file
+    digest = check_weights(path)
+    module, _, attribute = kind.where.partition(".")
+    opening: Callable[..., Any] = getattr(import_module(f"{__name__}.{module}"), attribute)
+    backend: Backend = opening(path, device=device, threads=threads or cores(), sha256=digest)
+    return backend
+
+
+def _choice(name: str, device: str, bundle: Path) -> tuple[str, str]:
+    """Which of the backends, and on what: importing torch only to find out would cost two seconds."""
+    if name == "auto" and device in ("cuda", "mps"):
+        return "torch", device
+    if name != "auto":
+        if device == "auto":
+            return name, "cuda" if "cuda" in KINDS[name].devices and has_cuda() else "cpu"
+        if device not in KINDS[name].devices:
+            raise UsageError(f"the backend {name} runs on the CPU here; for {device} choose torch")
+        return name, device
+    if device == "auto" and has_cuda() and (bundle / "models" / KINDS["torch"].file).is_file():
+        return "torch", "cuda"
+    there = [one for one, kind in KINDS.items() if find_spec(kind.module) is not None]
+    with_weights = [one for one in there if (bundle / "models" / KINDS[one].file).is_file()]
+    if not there:
+        raise ModelError(
+            "nothing is installed that can run the network: pip install 'lungseg-monai[segment]' (OpenVINO, smallest "
+            "and fastest) or 'lungseg-monai[train]' (torch)"
+        )
+    return (with_weights or there)[0], "cpu"

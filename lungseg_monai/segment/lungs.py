@@ -1,0 +1,143 @@
+"""Both lungs of a chest CT, by the bundle ct_lungs: all stages from the image to labels on its own grid."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.stages import Stages
+from lungseg_monai.errors import UsageError
+from lungseg_monai.segment.back import Box, labels_on_image, probability_on_image
+from lungseg_monai.segment.backends import Backend, open_backend
+from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.segment.body import body_box
+from lungseg_monai.segment.grid import View, to_network_grid
+from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.infer import MOST_VOXELS
+from lungseg_monai.segment.infer import probabilities as infer
+from lungseg_monai.segment.options import LungOptions
+from lungseg_monai.segment.result import Flag, Segmentation
+
+LARGE_IMAGE_BYTES = 2**29  # beside such an image the network gets half as many voxels at once
+
+
+class LungModel:
+    """Labels 1 "lung_right" and 2 "lung_left" for a CT of any grid. See `lungseg_monai.segment.models.Model`.
+
+    bundle: folder with models/model.onnx, model.pt. device, backend, threads: as `open_backend` takes them.
+    spacing_mm, window_hu: what the network was trained on. options: LungOptions, or its fields by keyword.
+    Raises ModelError where weights or a backend are missing or damaged, UsageError for options that make no sense.
+    """
+
+    stem = "lungs"
+    modality = "CT"
+
+    def __init__(
+        self,
+        bundle: Path,
+        device: str = "auto",
+        backend: str = "auto",
+        threads: int | None = None,
+        spacing_mm: float = 3.0,
+        window_hu: tuple[float, float] = (-1024.0, 600.0),
+        options: LungOptions | None = None,
+        **fields: Any,
+    ) -> None:
+        self.names = {1: "lung_right", 2: "lung_left"}
+        self.options = _options(options, fields)
+        self.spacing_mm, self.window_hu = float(spacing_mm), (float(window_hu[0]), float(window_hu[1]))
+        self.threads = threads or cores()
+        self.network: Backend = open_backend(Path(bundle), backend, device, threads)
+        self.facts: dict[str, Any] = {
+            "bundle": Path(bundle).name,
+            "version": _version(Path(bundle)),
+            "weights_sha256": self.network.sha256,
+            "backend": self.network.name,
+            "device": self.network.device,
+            "threads": self.threads,
+        }
+
+    def segment(self, image: Image, *, probabilities: bool = False) -> Segmentation:
+        """Lungs of one CT. Where there are none: no labels and the alarm "no_lung". Raises ImageError for no CT."""
+        from lungseg_monai.segment.checks import check_image
+
+        stages = Stages()
+        with stages.stage("check"):
+            image, flags = check_image(image)
+        with stages.stage("grid"):
+            view = to_network_grid(image, self.spacing_mm)
+            view = view.crop(body_box(view.hu, self.spacing_mm))
+        decision = self._decided(image, view, stages)
+        with stages.stage("back"):
+            labels, box = labels_on_image(decision.probability, view, self.threads)
+        if box is not None:
+            with stages.stage("borders"):
+                self._refine(labels, image, box)
+        held = None
+        if probabilities:
+            with stages.stage("probability"):
+                held = probability_on_image(decision.probability, view, self.threads)
+        return Segmentation(
+            labels_ijk=labels,
+            names=self.names,
+            flags=(*flags, *decision.flags, *self._notes()),
+            confidence=decision.confidence,
+            timings_s=dict(stages.seconds),
+            probability=held,
+            facts={"network_shape_ijk": list(view.hu.shape)},
+        )
+
+    def _decided(self, image: Image, view: View, stages: Stages) -> Any:
+        """The network's word, and what the rules and a second opinion make of it."""
+        from dataclasses import replace
+
+        from lungseg_monai.segment.laterality import check_sides
+        from lungseg_monai.segment.opinion import second_opinion
+        from lungseg_monai.segment.rules import decide
+
+        most = MOST_VOXELS // 2 if image.array_ijk.nbytes > LARGE_IMAGE_BYTES else MOST_VOXELS
+        with stages.stage("network"):
+            found = infer(view.hu, self.network, self.window_hu, most)
+        with stages.stage("rules"):
+            decision = decide(found, view.hu, self.spacing_mm, self.options)
+        with stages.stage("second opinion"):
+            doubts = check_sides(decision.labels, view.hu, self.spacing_mm)
+            doubts += second_opinion(decision.labels, view.hu, self.spacing_mm)
+        return replace(decision, flags=(*decision.flags, *doubts))
+
+    def _refine(self, labels: NDArray[np.uint8], image: Image, box: Box) -> None:
+        """Draw the border by HU, in place, where there is lung and a little around it."""
+        from lungseg_monai.segment.borders import refine
+
+        wide = []
+        for one, size, spacing in zip(box, labels.shape, image.spacing_mm, strict=True):
+            margin = int(np.ceil(self.options.border_mm / spacing)) + 2
+            wide.append(slice(max(one.start - margin, 0), min(one.stop + margin, size)))
+        part = (wide[0], wide[1], wide[2])
+        labels[part] = refine(labels[part], image.array_ijk[part], image.spacing_mm, self.options)
+
+    def _notes(self) -> tuple[Flag, ...]:
+        self.facts["device"] = self.network.device
+        return tuple(Flag("backend", one, "note") for one in self.network.notes)
+
+
+def _options(options: LungOptions | None, fields: dict[str, Any]) -> LungOptions:
+    from dataclasses import fields as known
+    from dataclasses import replace
+
+    names = [one.name for one in known(LungOptions)]
+    unknown = sorted(set(fields) - set(names))
+    if unknown:
+        raise UsageError(f"ct_lungs has no option {', '.join(unknown)}; there are: {', '.join(names)}")
+    return replace(options or LungOptions(), **fields)
+
+
+def _version(bundle: Path) -> str | None:
+    """What the bundle's metadata.json says it is; None where it says nothing (it is told in case.json, no more)."""
+    try:
+        said = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8")).get("version")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if said is None else str(said)
