@@ -30,7 +30,7 @@ EMPTIES_SIDE = {"pneumonectomy", "whole_collapse"}
 NO_AIR_LEFT = {"whole_collapse"}
 
 
-def make_plain_chest(spacing_mm: float = 4.0) -> Chest:
+def make_plain_chest(spacing_mm: float = 5.0) -> Chest:
     """Two off-centre ellipsoids in an elliptic body, the left one smaller; vessels are noise."""
     shape = tuple(round(size / spacing_mm) for size in (372, 276, 300))
     i, j, k = np.meshgrid(*[np.arange(size, dtype=np.float32) * spacing_mm for size in shape], indexing="ij")

@@ -60,9 +60,9 @@ def lobar_collapse(part: Part, random: np.random.Generator) -> None:
         level = np.minimum(bend + 0.12 * np.clip(-z, 0, 80) + 0.3 * y - lateral, y + 0.35 * np.clip(-z, 0, 60) - 4)
         level = np.minimum(level, 15 - z)
     elif kind == "front":  # a veil along the front of the mediastinum
-        level = np.minimum(bend - lateral + 0.1 * np.clip(z, 0, 60), -y - 5)
+        level = np.minimum(bend - 0.6 * lateral + 0.1 * np.clip(z, 0, 60), -y - 5 - 0.4 * lateral)
     else:  # a wedge along the upper mediastinum
-        level = np.minimum(bend + 0.25 * np.clip(z, 0, 80) - lateral, z - 5)
+        level = np.minimum(bend + 0.25 * np.clip(z, 0, 80) - lateral - 0.006 * y * y, z - 5 - 0.3 * lateral)
     weight = soft(level.astype(np.float32), 3)
     consolidate(part, weight, random, bronchograms=float(random.choice([0.0, 0.8])))
     _stretch_rest(part, level > 0, random)

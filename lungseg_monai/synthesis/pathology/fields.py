@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,9 @@ def _spline_weights(size: int, step: float) -> Field:
     return np.where(gap < 1, near, far).astype(np.float32)
 
 
-def soft(level_mm: Field, edge_mm: float) -> Field:
+def soft(level_mm: NDArray[np.floating[Any]], edge_mm: float) -> Field:
     """A level field (positive inside, mm) as a weight of 0 to 1 whose edge is `edge_mm` wide."""
-    return np.clip(level_mm * np.float32(1 / edge_mm) + np.float32(0.5), 0, 1)
+    return np.clip(np.asarray(level_mm, np.float32) * np.float32(1 / edge_mm) + np.float32(0.5), 0, 1)
 
 
 def sheets_mm(shape: tuple[int, ...], spacing_mm: float, scale_mm: float, random: np.random.Generator) -> Field:

@@ -90,7 +90,11 @@ def hydropneumothorax(part: Part, random: np.random.Generator) -> None:
     drowned = room & (part.lung != part.side)
     part.blend(soft(level, 1.5), fluid_hu(part, random), drowned)
     sunk = (part.lung == part.side) & (level > 0)
-    part.blend(sunk * np.float32(uniform(random, 0.3, 0.9)), uniform(random, 10, 50), sunk)
+    if random.random() < 0.6:  # without air, as any lung that fluid presses
+        part.blend(soft(level, 4), uniform(random, 35, 90) + 12 * part.noise(6, random), sunk)
+        part.take_from_lung(sunk)
+    else:
+        part.wet(sunk * np.float32(uniform(random, 0.0, 0.3)))
 
 
 @finding("air in the mediastinum in streaks along its planes: not lung", layer=6, midline=True)
@@ -98,10 +102,10 @@ def pneumomediastinum(part: Part, random: np.random.Generator) -> None:
     """Sheets of air in the fat between the lungs and up into the neck."""
     soft_tissue = (part.hu > -200) & (part.hu < 110) & (part.lung == 0) & ~part.cavity
     middle = soft_tissue & (np.abs(part.x) < 55) & (part.y > -70) & (part.y < 50) & part.chest.body[part.box]
-    middle &= part.depth_mm > -45
+    middle &= (part.depth_mm > -16) | (part.z > 35)  # in the fat about the heart, not in it
     mesh = sheets_mm(part.shape, part.spacing_mm, uniform(random, 14, 26), random)
-    level = uniform(random, 1, 3) * np.clip(part.noise(30, random) + 0.6, 0, 2) - mesh
-    rim = 2.5 * np.clip(part.noise(25, random), 0, 2) + part.depth_mm
+    level = uniform(random, 1, 3) * np.clip(part.noise(30, random) + uniform(random, -0.8, 0.6), -1, 2) - mesh
+    rim = 2.5 * np.clip(part.noise(25, random) - 0.4, -1, 2) + part.depth_mm
     part.blend(soft(np.maximum(level, rim), 2), uniform(random, -980, -750), middle)
 
 

@@ -66,13 +66,12 @@ def hilar_mass(part: Part, random: np.random.Generator) -> None:
     if place is None:
         return
     if random.random() < 0.7:
-        _behind(part, place, random)
+        _behind(part, random)
     _mass(part, place, random, invade_mm=uniform(random, 5, 25))
 
 
-def _behind(part: Part, place: tuple[int, ...], random: np.random.Generator) -> None:
-    """A fan of consolidation from a voxel to the pleura."""
-    outward = [float(values[place]) for values in (part.x, part.y, part.z)]
+def _behind(part: Part, random: np.random.Generator) -> None:
+    """A fan of consolidation from the hilum to the pleura."""
     hilum = np.asarray(part.chest.hilum_mm[part.side])
     way = random.standard_normal(3)
     way[0] = abs(way[0]) * (-1 if part.side == 1 else 1)
@@ -80,6 +79,5 @@ def _behind(part: Part, place: tuple[int, ...], random: np.random.Generator) -> 
     steps = [values - np.float32(start) for values, start in zip((part.x, part.y, part.z), hilum, strict=True)]
     along = sum(step * np.float32(share) for step, share in zip(steps, way, strict=True))
     length = np.sqrt(steps[0] ** 2 + steps[1] ** 2 + steps[2] ** 2) + np.float32(1e-3)
-    del outward
     score = (along / length).astype(np.float32) * 2 + 0.35 * part.noise(25, random)
     consolidate(part, patches(part, score, uniform(random, 0.08, 0.35), 8, 30), random, bronchograms=1.5)

@@ -8,12 +8,13 @@ from lungseg_monai.synthesis.pathology.fields import Field, Mask, level_of_share
 from lungseg_monai.synthesis.pathology.part import Part, finding
 
 BONE_HU = 180.0
+BEFORE_SPINE_MM = 45.0
 
 
 def _free(part: Part) -> Mask:
     """Where such a finding may lie: inside the body, not in bone, not in the airways."""
     airway = (part.hu < -850) & (part.lung == 0)
-    return part.chest.body[part.box] & (part.hu < BONE_HU) & ~airway
+    return part.chest.body[part.box] & (part.hu < BONE_HU) & ~airway & (part.y < BEFORE_SPINE_MM)
 
 
 def _organ(part: Part, level: Field, room: Mask, wall_mm: float, random: np.random.Generator) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungseg_monai.synthesis.pathology.fields import Field, Mask, smooth_noise
+from lungseg_monai.synthesis.pathology.rim import carry_to_rim
 
 if TYPE_CHECKING:
     from lungseg_monai.synthesis.chest import Chest
@@ -43,7 +44,7 @@ class Part:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        return self.hu.shape  # type: ignore[return-value]
+        return self.hu.shape
 
     def noise(self, scale_mm: float, random: np.random.Generator) -> Field:
         """Smooth noise over this part."""
@@ -65,7 +66,9 @@ class Part:
 
     def down_mm(self) -> Field:
         """How far along gravity each voxel lies, mm, in the image's frame so that fluid levels are flat."""
-        down = self.chest.facts.get("down", (0.0, -1.0, 0.0) if self.chest.facts.get("prone") else (0.0, 1.0, 0.0))
+        facts = self.chest.facts
+        prone = facts.get("prone", facts.get("habitus", {}).get("prone", False))
+        down = facts.get("down", (0.0, -1.0 if prone else 1.0, 0.0))
         total = np.zeros((1, 1, 1), np.float32)
         for axis, share in enumerate(down):
             steps = np.arange(self.shape[axis], dtype=np.float32) * np.float32(share * self.spacing_mm)
@@ -117,8 +120,8 @@ class Part:
         found = np.flatnonzero(where)
         if found.size == 0:
             return None
-        place = np.unravel_index(int(found[random.integers(found.size)]), self.shape)
-        return int(place[0]), int(place[1]), int(place[2])
+        i, j, k = np.unravel_index(int(found[random.integers(found.size)]), self.shape)
+        return int(i), int(j), int(k)
 
 
 def _share(values: Field, where: Mask) -> Field:
@@ -191,6 +194,8 @@ def finding(help_line: str, *, layer: int, midline: bool = False) -> Callable[[D
                 return
             before_hu, before_lung = part.hu.copy(), part.lung.copy()
             draw(part, random)
+            if not midline:
+                carry_to_rim(part, before_hu)
             np.clip(part.hu, -1024, 3000, out=part.hu)
             _record(part, name, before_hu, before_lung)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from lungseg_monai.synthesis.pathology.fields import Field, soft, uniform
+from lungseg_monai.synthesis.pathology.nodules import local
 from lungseg_monai.synthesis.pathology.part import Part, finding
 
 
-def lens_mm(part: Part, place: tuple[int, ...], reach_mm: float, thick_mm: float, random: np.random.Generator) -> Field:
+def lens_mm(
+    part: Part, place: tuple[float, ...], reach_mm: float, thick_mm: float, random: np.random.Generator
+) -> Field:
     """Level field (mm, positive inside) of a lens lying on the pleura about a voxel."""
     across = part.from_voxel_mm(place) * np.float32(1 / reach_mm)
     across = across + 0.15 * part.noise(max(0.6 * reach_mm, 6), random)
@@ -35,8 +38,10 @@ def pleural_plaques(part: Part, random: np.random.Generator) -> None:
         place = part.pick(rim, random)
         if place is None:
             continue
-        level = lens_mm(part, place, uniform(random, 8, 30), uniform(random, 3, 9), random)
-        _replace(part, level, uniform(random, 20, 80) if random.random() < 0.5 else uniform(random, 200, 900), random)
+        reach = uniform(random, 8, 30)
+        small, centre = local(part, place, 1.4 * reach)
+        level = lens_mm(small, centre, reach, uniform(random, 3, 9), random)
+        _replace(small, level, uniform(random, 20, 80) if random.random() < 0.5 else uniform(random, 200, 900), random)
 
 
 @finding("a malignant rind: lumpy pleura all round with bulges of up to 40 mm: not lung", layer=5)
