@@ -1,5 +1,6 @@
 """Air that the network took for lung and that is none: windpipe, stomach, bowel. On the network grid, axes LPS."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ AIR_HU = -900.0  # of a lumen at 3 mm, where partial volume lifts it from -985
 TUBE_MM2 = 750.0  # cross-section of a windpipe at most
 TUBE_MM = 12.0  # shorter ones are an apex or a stray slice
 BETWEEN = (0.25, 0.75)  # from the right lung's middle to the left one's
+LUNGS_APART_MM = 60.0  # their middles, in a slice
 AHEAD_MM = 45.0  # of the lungs' middle, to front and back: where a windpipe may run
 GAS_HU = -930.0
 GAS_ML = 3.0
@@ -20,16 +22,56 @@ GAS_CONTACT = 0.3  # of a gas pocket's surface against lung: a bulla has more, a
 def windpipe(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Labels:
     """1 where labels hold a thin tube of air between the lungs. labels: (I, J, K), 1 right, 2 left.
 
-    Looked for slice by slice: above the carina it stands alone between the lungs.
+    Looked for slice by slice, upwards: above the carina it stands alone between the lungs, or over them.
     """
     import cc3d
 
     mask, found = (labels > 0).astype(np.uint8), np.zeros_like(labels)
-    for k in range(mask.shape[2]):
-        if mask[:, :, k].any():
-            _tubes_of_slice(labels[:, :, k], mask[:, :, k], hu[:, :, k], spacing_mm, found[:, :, k])
-    if not found.any():
-        return found
+    between: Between | None = None
+    for k in np.flatnonzero(mask.any(axis=(0, 1))).tolist():
+        pieces = cc3d.connected_components(mask[:, :, k], connectivity=8)
+        stats = cc3d.statistics(pieces)
+        between = _between(stats, spacing_mm) or between
+        if between is None:
+            continue
+        for n in range(1, len(stats["voxel_counts"])):
+            x, y = stats["centroids"][n][:2]
+            small = stats["voxel_counts"][n] * spacing_mm**2 <= TUBE_MM2
+            if small and between.holds(x, y) and np.percentile(hu[:, :, k][pieces == n], 30) < AIR_HU:
+                found[:, :, k][pieces == n] = 1
+    return _long_ones(found, spacing_mm) if found.any() else found
+
+
+@dataclass(frozen=True)
+class Between:
+    """Where a windpipe may run, in voxels of a slice."""
+
+    low_x: float
+    high_x: float
+    low_y: float
+    high_y: float
+
+    def holds(self, x: float, y: float) -> bool:
+        return self.low_x < x < self.high_x and self.low_y < y < self.high_y
+
+
+def _between(stats: dict[str, Any], spacing_mm: float) -> Between | None:
+    """The place between the two lungs of a slice; None where it doesn't show two."""
+    voxels = stats["voxel_counts"]
+    middles = [stats["centroids"][n] for n in range(1, len(voxels)) if voxels[n] * spacing_mm**2 > TUBE_MM2]
+    if len(middles) < 2:
+        return None
+    low, high = min(float(c[0]) for c in middles), max(float(c[0]) for c in middles)
+    if (high - low) * spacing_mm < LUNGS_APART_MM:
+        return None
+    depth, reach = float(np.mean([c[1] for c in middles])), AHEAD_MM / spacing_mm
+    right, left = (low + share * (high - low) for share in BETWEEN)
+    return Between(right, left, depth - reach, depth + reach)
+
+
+def _long_ones(found: Labels, spacing_mm: float) -> Labels:
+    import cc3d
+
     pieces = cc3d.connected_components(found, connectivity=26)
     boxes = cc3d.statistics(pieces)["bounding_boxes"]
     for index in range(1, len(boxes)):
@@ -37,31 +79,6 @@ def windpipe(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Labe
         if (along.stop - along.start) * spacing_mm < TUBE_MM:
             found[boxes[index]][pieces[boxes[index]] == index] = 0
     return found
-
-
-def _tubes_of_slice(labels: Labels, mask: Labels, hu: NDArray[np.float32], spacing_mm: float, found: Labels) -> None:
-    import cc3d
-
-    pieces = cc3d.connected_components(mask, connectivity=8)
-    stats = cc3d.statistics(pieces)
-    voxels = stats["voxel_counts"]
-    large = [n for n in range(1, len(voxels)) if voxels[n] * spacing_mm**2 > TUBE_MM2]
-    middles = [stats["centroids"][n] for n in large]
-    if len(large) < 1:
-        return
-    low, high = min(c[0] for c in middles), max(c[0] for c in middles)
-    if len(large) == 1 or high - low < 40 / spacing_mm:
-        return
-    depth = float(np.mean([c[1] for c in middles]))
-    for n in range(1, len(voxels)):
-        if n in large:
-            continue
-        x, y = stats["centroids"][n][:2]
-        if not BETWEEN[0] < (x - low) / (high - low) < BETWEEN[1] or abs(y - depth) * spacing_mm > AHEAD_MM:
-            continue
-        here = pieces == n
-        if np.percentile(hu[here], 30) < AIR_HU:
-            found[here] = 1
 
 
 def gas_below(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> Labels:

@@ -17,7 +17,7 @@ WALL_HU = -300.0
 NOISY_HU = 35.0  # smoothed in plane above this
 AERATED = 0.6  # of the lung just inside: less, and the border is not an edge of air
 NEAR_MM = 7.5
-BLOCK_MM = 3.0
+SAMPLE_MM = 2.0
 BAND_WEIGHT = 0.2  # of voxels near the border against deeper ones: some of them are wall
 DARKER_HU = 70.0  # a voxel this much darker than the lung is the air of an airway, a bowel or a room
 
@@ -79,32 +79,23 @@ def _cut(
 
 
 def _aerated(mask: Labels, deep: Labels, dark: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> Labels:
-    """1 where the lung just inside holds air: judged in blocks, the deeper voxels counting most."""
+    """1 where the lung just inside holds air: judged by samples within NEAR_MM, the deeper ones counting most."""
     from scipy import ndimage
 
-    size = [max(1, round(BLOCK_MM / step)) for step in spacing_mm]
-    lung = _blocks(mask, size) * BAND_WEIGHT + _blocks(deep, size) * (1 - BAND_WEIGHT)
-    shaded = dark.view(np.uint8)
-    air = _blocks(mask & shaded, size) * BAND_WEIGHT + _blocks(deep & shaded, size) * (1 - BAND_WEIGHT)
-    reach = [2 * round(NEAR_MM / (block * step)) + 1 for block, step in zip(size, spacing_mm, strict=True)]
-    near, far = (ndimage.uniform_filter(part, reach, mode="constant") for part in (air, lung))
-    coarse = (near > AERATED * far + 1e-6).astype(np.uint8)
+    size = [max(1, round(SAMPLE_MM / step)) for step in spacing_mm]
+    every = tuple(slice(n // 2 if n // 2 < length else 0, None, n) for n, length in zip(size, mask.shape, strict=True))
+    lung = mask[every] * np.float32(BAND_WEIGHT) + deep[every] * np.float32(1 - BAND_WEIGHT)
+    reach = [2 * round(NEAR_MM / (n * step)) + 1 for n, step in zip(size, spacing_mm, strict=True)]
+    near, all_near = (ndimage.uniform_filter(part, reach, mode="constant") for part in (lung * dark[every], lung))
+    coarse = (near > AERATED * all_near + 1e-6).astype(np.uint8)
     return _unblocked(coarse, size, mask.shape)
 
 
-def _blocks(mask: Labels, size: list[int]) -> NDArray[np.float32]:
-    """The count of mask in each block."""
-    counts: NDArray[Any] = mask
-    for axis in (2, 1, 0):  # along the memory first
-        starts = np.arange(0, mask.shape[axis], size[axis])
-        counts = np.add.reduceat(counts, starts, axis=axis, dtype=np.uint16)
-    return counts.astype(np.float32)
-
-
 def _unblocked(coarse: Labels, size: list[int], shape: tuple[int, ...]) -> Labels:
+    """coarse on the grid it was sampled from: each sample stands for its block, the last one for what is left."""
     for axis in range(3):
-        coarse = np.repeat(coarse, size[axis], axis=axis)
-        coarse = coarse[tuple(slice(shape[a]) if a == axis else slice(None) for a in range(3))]
+        index = np.minimum(np.arange(shape[axis]) // size[axis], coarse.shape[axis] - 1)
+        coarse = np.take(coarse, index, axis=axis)
     return coarse
 
 

@@ -172,8 +172,8 @@ def _cut_at_edge(labels: Labels, spacing_mm: float) -> tuple[Flag, ...]:
     edges: list[Any] = []
     for axis in range(3):
         for last in (False, True):
-            planes = np.take(labels, [-1, -2] if last else [0, 1], axis=axis, mode="clip") > 0
-            most = max(np.count_nonzero(np.take(planes, n, axis=axis)) for n in (0, 1))
+            planes = np.moveaxis(labels, axis, 0)[-2:] if last else np.moveaxis(labels, axis, 0)[:2]
+            most = max(np.count_nonzero(plane) for plane in planes)
             if most * spacing_mm**2 > EDGE_MM2:
                 edges.append(EDGES[2 * axis + last])
     if not edges:
