@@ -30,6 +30,7 @@ class _Process:
     link: "Connection"
     case: Case | None = None
     ready: bool = False
+    ended: bool = False
 
 
 def in_processes(
@@ -58,7 +59,7 @@ def in_processes(
                     yield answer
                 if one.ready and one.case is None:
                     _next(one, waiting, running)
-                if not one.process.is_alive() and one in running and not one.link.poll():
+                if one.ended and one in running:
                     running.remove(one)
                     _end(one)
                     if waiting:
@@ -71,7 +72,7 @@ def in_processes(
 
 def _next(one: _Process, waiting: list[Case], running: list[_Process]) -> None:
     """Give it the next case; or let it go."""
-    if not one.process.is_alive():
+    if one.ended:
         return
     one.case = waiting.pop() if waiting else None
     try:
@@ -96,6 +97,7 @@ def _answer(one: _Process) -> Any:
             alive = False
     if alive:
         return None
+    one.ended = True
     if not one.ready:
         return ModelError(f"the process that loads the model ended ({_death(one.process.exitcode)})")
     return None if one.case is None else stopped(one.case, _death(one.process.exitcode))
