@@ -48,7 +48,8 @@ def coarse_labels(chest: MadeChest, step_mm: float = 3.0) -> NDArray[np.uint8]:
         share = ndimage.gaussian_filter((chest.truth == side).astype(np.float32), [0.4 / z for z in zoom])
         small = ndimage.zoom(share, zoom, order=1, grid_mode=True, mode="nearest")
         errors = ndimage.gaussian_filter(random.standard_normal(small.shape), 2)
-        small += 0.12 * errors / errors.std() * (small > 0.02)
+        small = ndimage.gaussian_filter(small, 0.6)
+        small += 0.2 * errors / errors.std() * (small > 0.02)
         back = [a / b for a, b in zip(share.shape, small.shape, strict=True)]
         drawn[side - 1] = ndimage.zoom(small, back, order=1, grid_mode=True, mode="nearest")
     return np.where(drawn.max(axis=0) > 0.5, drawn.argmax(axis=0) + 1, 0).astype(np.uint8)
