@@ -35,7 +35,9 @@ class WeighVoxels:
         """image (B, 1, I, J, K) and [label, weight] (B, 2, I, J, K), both float32 on `device`."""
         image = batch["image"].to(device=device, non_blocking=non_blocking)
         label = batch["label"].to(device=device, non_blocking=non_blocking).float()
-        return image, torch.cat([label, self.weights(image, label)], dim=1)
+        known = batch.get("weight")
+        weight = self.weights(image, label) if known is None else known.to(device=device, non_blocking=non_blocking)
+        return image, torch.cat([label, weight.float()], dim=1)
 
     def weights(self, image: Tensor, label: Tensor) -> Tensor:
         """(B, 1, I, J, K) float32 of an image and a label of that shape."""

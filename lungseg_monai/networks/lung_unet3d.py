@@ -21,7 +21,7 @@ class LungUNet3D(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 1, out_channels: int = 3, features: Sequence[int] = (24, 48, 96, 192, 192, 24)
+        self, in_channels: int = 1, out_channels: int = 3, features: Sequence[int] = (16, 32, 64, 128, 128, 16)
     ) -> None:
         super().__init__()
         self.frozen_statistics = False

@@ -27,7 +27,8 @@ class SceneDataset(Dataset[dict[str, torch.Tensor]]):
 
     `number` counts through all epochs: number = epoch * length + place, so every scene is seen once, in any process,
     and a resumed run goes on with the next. `options` are those of SceneOptions; its `difficulty` climbs in a line
-    from `difficulty[0]` to 1 over the first `difficulty[1]` epochs. With `repeats` an epoch shows each of its scenes
+    from `difficulty[0]` to 1 over the first `difficulty[1]` epochs; the first `coarse[1]` epochs see scenes of
+    `coarse[0]` mm a voxel, which cost a third of the time. With `repeats` an epoch shows each of its scenes
     so many times, every second time mirrored. `cache` is a folder where scenes are kept and read from.
     """
 
@@ -38,12 +39,16 @@ class SceneDataset(Dataset[dict[str, torch.Tensor]]):
         options: Mapping[str, Any] | None = None,
         *,
         difficulty: tuple[float, float] = (1.0, 0.0),
+        coarse: tuple[float, float] = (3.0, 0.0),
+        weigh: Any = None,
         cache: str | Path | None = None,
         repeats: int = 1,
     ) -> None:
         self.seed, self.length, self.repeats = seed, length, repeats
         self.options = dict(options or {})
         self.difficulty = difficulty
+        self.coarse = coarse
+        self.weigh = weigh
         self.cache = Path(cache) if cache is not None else None
 
     def __len__(self) -> int:
@@ -54,13 +59,19 @@ class SceneDataset(Dataset[dict[str, torch.Tensor]]):
         distinct = -(-self.length // self.repeats)
         turn, place = divmod(place, distinct)
         raw = self.scene(epoch * distinct + place, epoch)
-        return to_item(mirrored(raw) if turn % 2 else raw, [self.seed, number])
+        item = to_item(mirrored(raw) if turn % 2 else raw, [self.seed, number])
+        if self.weigh is not None:
+            weight = self.weigh.weights(item["image"][None], item["label"][None].float())
+            item["weight"] = weight[0].half()
+        return item
 
     def scene(self, index: int, epoch: int) -> Raw:
         """hu int16 and lung uint8 (I, J, K) of scene `index` at the difficulty of `epoch` (from 0)."""
         from lungseg_monai import synthesis
 
         options = replace(synthesis.SceneOptions(**self.options), difficulty=self.difficulty_in(epoch))
+        if epoch < self.coarse[1]:
+            options = replace(options, spacing_mm=self.coarse[0])
         path = self.cache / f"{self.seed}-{index:07d}-{_short_hash(options)}.npz" if self.cache else None
         if path is not None and path.is_file():
             with np.load(path) as kept:
@@ -145,6 +156,8 @@ def to_item(raw: Raw, seed: list[int]) -> dict[str, torch.Tensor]:
     hu, lung = raw
     random = np.random.default_rng(seed)
     spare = [-size % MULTIPLE for size in hu.shape]
+    if all(size + room == MULTIPLE for size, room in zip(hu.shape, spare, strict=True)):
+        spare[int(np.argmax(hu.shape))] += MULTIPLE  # batch normalisation needs two voxels at the network's bottom
     before = [int(random.integers(0, room + 1)) for room in spare]
     sides = [(low, room - low) for low, room in zip(before, spare, strict=True)]
     image = scaled(np.pad(hu, sides, constant_values=AIR_HU))

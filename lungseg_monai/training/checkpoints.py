@@ -132,6 +132,26 @@ def load_weights(network: nn.Module, path: str | Path | None) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "model"}
 
 
+def load_shipped(network: nn.Module, path: str | Path | None) -> None:
+    """Put the weights of a checkpoint, or a bundle's bare state dict in float16, into `network`.
+
+    Raises CheckpointError: missing, damaged, or of another network.
+    """
+    weights = None
+    if path is not None and Path(path).is_file():
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # foreign or damaged bytes make the unpickler raise anything; told by load_weights
+            content = None
+        if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
+            weights = content
+    if weights is None:
+        load_weights(network, path)
+        return
+    check_fit(network, weights, path)
+    network.load_state_dict(weights)
+
+
 def resume(path: str | Path, trainer: Trainer, checkpoints: KeepCheckpoints) -> None:
     """Make `trainer` go on where last.pt was written. Raises CheckpointError when it is of another network."""
     check_fit(checkpoints.parts["model"], read_checkpoint(path)["model"], path)

@@ -184,7 +184,9 @@ def duration(seconds: float) -> str:
 def _told(metrics: Mapping[str, Any]) -> str:
     told = f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}, dice {metrics['dice']:.4f}"
     if "dice_right" in metrics:
-        told += f" (right {metrics['dice_right']:.4f}, left {metrics['dice_left']:.4f}, false {metrics['false_ml']:.1f} ml)"
+        told += (
+            f" (right {metrics['dice_right']:.4f}, left {metrics['dice_left']:.4f}, false {metrics['false_ml']:.1f} ml)"
+        )
     if "waiting" in metrics:
         told += f", {100 * metrics['waiting']:.0f} % waiting for data"
     if "dice_slices_with_label" in metrics:

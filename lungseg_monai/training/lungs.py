@@ -22,7 +22,8 @@ class LungScores:
     two. false_ml: what is found of a lung that is not there, mean of the volumes without it. accuracy: of all voxels.
     """
 
-    def __init__(self, spacing_mm: float) -> None:
+    def __init__(self, spacing_mm: float, every: int = 1) -> None:
+        self.every = every
         self.voxel_ml = spacing_mm**3 / 1000
         self.totals = torch.zeros(8, dtype=torch.float64)
 
@@ -35,6 +36,8 @@ class LungScores:
         self.totals = torch.zeros(8, dtype=torch.float64)
 
     def add(self, engine: Engine) -> None:
+        if engine.state.iteration % self.every:
+            return
         output = engine.state.output
         for logits, label in zip(output["pred"].detach(), output["label"], strict=True):  # type: ignore[index,call-overload]
             self.totals += self.counted(logits.argmax(dim=0), label[0].long())
