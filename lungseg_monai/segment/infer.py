@@ -31,11 +31,12 @@ def probabilities(
     if len(blocks) == 1:
         return _inside(_softmax(network(given[None, None])[0]), hu.shape)
     total = np.zeros((1, *given.shape), np.float32)
-    for block in blocks:
+    shares = _shares(blocks, given.shape[2])
+    for block, share in zip(blocks, shares, strict=True):
         found = _softmax(network(np.ascontiguousarray(given[:, :, block])[None, None])[0])
         if len(total) < len(found):  # how many classes there are, the first block says
             total = np.zeros((len(found), *given.shape), np.float32)
-        total[..., block] += found * _share(block, blocks)
+        total[..., block] += found * share
     return _inside(total, hu.shape)
 
 
@@ -50,17 +51,17 @@ def _blocks(shape: tuple[int, ...], most_voxels: int) -> list[slice]:
     return [slice(start, start + block) for start in starts.tolist()]
 
 
-def _share(block: slice, blocks: list[slice]) -> Floats:
-    """How much each k of a block counts, so that all blocks together count 1: ramps over the overlaps."""
-    share = np.ones(block.stop - block.start, np.float32)
-    at = blocks.index(block)
-    if at > 0:
-        width = blocks[at - 1].stop - block.start
-        share[:width] = (np.arange(width) + 0.5) / width
-    if at + 1 < len(blocks):
-        width = block.stop - blocks[at + 1].start
-        share[-width:] = 1 - (np.arange(width) + 0.5) / width
-    return share
+def _shares(blocks: list[slice], length: int) -> list[Floats]:
+    """How much each k of each block counts, together 1: ramps up from where a block begins, and down to its end."""
+    total = np.zeros(length, np.float32)
+    shares = []
+    for block in blocks:
+        k = np.arange(block.start, block.stop) + 0.5
+        rise = k - block.start if block.start > 0 else np.full(len(k), np.inf)
+        fall = block.stop - k if block.stop < length else np.full(len(k), np.inf)
+        shares.append(np.minimum(np.minimum(rise, fall), OVERLAP).astype(np.float32))
+        total[block] += shares[-1]
+    return [share / total[block] for share, block in zip(shares, blocks, strict=True)]
 
 
 def _softmax(logits: Floats) -> Floats:

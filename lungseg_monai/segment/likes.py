@@ -74,15 +74,15 @@ def _from_path(path: Path) -> tuple[Image, Back]:
     """The one image that a path holds, read by the rules of `lungseg segment`."""
     import tempfile
 
-    from lungseg_monai.segment.cases import find_cases
+    from lungseg_monai.segment.cases import InputOptions, find_cases
     from lungseg_monai.segment.reading import load
 
-    cases = find_cases([path]).cases
-    if len(cases) != 1:
-        raise UsageError(
-            f"{path} holds {len(cases)} images: name one of them, or use lungseg segment, which takes many at once"
-        )
     with tempfile.TemporaryDirectory(prefix="lungseg-") as scratch:
+        cases = find_cases([path], options=InputOptions(salt_file=Path(scratch, "salt"))).cases  # no name is kept
+        if len(cases) != 1:
+            raise UsageError(
+                f"{path} holds {len(cases)} images: name one of them, or use lungseg segment, which takes many at once"
+            )
         loaded = load(cases[0], Path(scratch, "unpacked"))
         loaded.close()
     affine = loaded.image.affine_ras
@@ -144,6 +144,6 @@ def _from_metatensor(image: Any) -> tuple[Image, Back]:
         import torch
 
         held = torch.from_numpy(np.ascontiguousarray(labels)).to(image.device).reshape(shape)
-        return type(image)(held, affine=image.affine, meta=image.meta, applied_operations=image.applied_operations)
+        return type(image)(held, meta=dict(image.meta), applied_operations=list(image.applied_operations))
 
     return Image(array.reshape(shape[-3:]), affine_ras), back

@@ -10,7 +10,7 @@ from lungseg_monai.errors import ModelError
 
 
 class TorchBackend:
-    """model.pt, a state dict of LungUNet3D with its architecture's defaults, in evaluation mode."""
+    """model.pt: a state dict of LungUNet3D, or a checkpoint: that under "model", its "features" under "numbers"."""
 
     name = "torch"
 
@@ -68,11 +68,11 @@ def _load(path: Path) -> Any:
     from lungseg_monai.networks.lung_unet3d import LungUNet3D
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network = LungUNet3D()
-        network.load_state_dict(
-            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-        )
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        features = content.get("numbers", {}).get("features")
+        network = LungUNet3D() if features is None else LungUNet3D(features=features)
+        state = content.get("model", content)
+        network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in state.items()})
     except Exception as error:  # torch raises many kinds for damaged files
         raise ModelError(f"{path} holds no weights of LungUNet3D ({type(error).__name__}): {error}") from error
     network.eval()

@@ -1,0 +1,132 @@
+"""From an image to lungs on its own grid, with a stand-in for the network: whatever the grid, the same lungs."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_opening
+from scipy.spatial.transform import Rotation
+
+from data_prep.geometry import LPS_TO_RAS
+from lungseg_monai.errors import ImageError, UsageError
+from lungseg_monai.segment import lungs
+from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.lungs import LungModel
+
+ROTATED = Rotation.from_euler("xyz", [9, -6, 14], degrees=True).as_matrix()
+GRIDS = {  # directions (LPS), spacings, shape
+    "axial": (np.eye(3), (2.5, 2.5, 4.0), (150, 112, 62)),
+    "left-handed, back to front": (np.diag([1.0, -1.0, 1.0]), (2.5, 2.5, 4.0), (150, 112, 62)),
+    "sagittal": (np.eye(3)[:, [1, 2, 0]], (2.5, 3.0, 5.0), (112, 84, 75)),
+    "oblique": (ROTATED, (2.5, 2.5, 4.0), (160, 130, 80)),
+}
+
+
+class Stub:
+    """Logits of one who knows: air inside is lung, right on the right half."""
+
+    name, device, sha256 = "stub", "cpu", "0" * 64
+
+    def __init__(self):
+        self.notes = []
+
+    def __call__(self, x):
+        lung = binary_opening((x[0, 0] > -0.92) & (x[0, 0] < -0.3), iterations=2)  # half of each is no lung at the skin
+        middle = np.argwhere(x[0, 0] > -0.3)[:, 0].mean() if (x > -0.3).any() else 0
+        right = np.arange(x.shape[2])[:, None, None] < middle
+        return np.stack([~lung, lung & right, lung & ~right])[None] * np.float32(8)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.setattr(lungs, "open_backend", lambda *given: Stub())
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "metadata.json").write_text(json.dumps({"version": "0.9.1"}))
+    return LungModel(tmp_path, threads=1)
+
+
+def chest(name, with_lungs=True):
+    """An oval trunk with two lungs of different size, about (20, -30, -400) mm; the image and the truth on its grid."""
+    directions, spacing, shape = GRIDS[name]
+    affine = np.eye(4)
+    affine[:3, :3] = directions @ np.diag(spacing)
+    affine[:3, 3] = np.array([20.0, -30.0, -400.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    points_mm = np.moveaxis(np.indices(shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3] - [20, -30, -400]
+    x, y, z = np.moveaxis(points_mm, -1, 0)
+    trunk = (x / 165) ** 2 + (y / 115) ** 2 < 1
+    right = ((x + 75) / 58) ** 2 + (y / 85) ** 2 + (z / 105) ** 2 < 1
+    left = ((x - 75) / 50) ** 2 + (y / 80) ** 2 + (z / 95) ** 2 < 1
+    truth = (right + 2 * left).astype(np.uint8) * with_lungs
+    hu = np.where(truth > 0, -850, np.where(trunk, 40, -1000)) + np.random.default_rng(0).normal(0, 12, shape)
+    return Image(hu.astype(np.int16), LPS_TO_RAS @ affine), truth
+
+
+@pytest.mark.parametrize("name", list(GRIDS))
+def test_lungs_are_found_on_any_grid_each_on_its_side(model, name):
+    image, truth = chest(name)
+    before = image.array_ijk.copy()
+    found = model.segment(image, probabilities=True)
+    assert found.labels_ijk.shape == truth.shape and found.labels_ijk.dtype == np.uint8
+    for label in (1, 2):
+        ours, theirs = found.labels_ijk == label, truth == label
+        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.98
+        assert (found.probability[label - 1] > 0.5)[theirs].mean() > 0.95
+    assert found.probability.dtype == np.float16 and found.probability.shape == (2, *truth.shape)
+    assert not [flag for flag in found.flags if flag.severity == "alarm"]
+    assert set(found.confidence) == set(found.names.values()) == {"lung_right", "lung_left"}
+    assert {"check", "grid", "network", "rules", "back", "borders"} <= set(found.timings_s)
+    np.testing.assert_array_equal(image.array_ijk, before)
+
+
+def test_no_lung_is_an_alarm_and_no_error(model):
+    found = model.segment(chest("axial", with_lungs=False)[0])
+    assert not found.labels_ijk.any() and found.probability is None
+    assert [flag.code for flag in found.flags if flag.severity == "alarm"] == ["no_lung"]
+
+
+def test_a_lung_cut_by_the_image_is_kept_up_to_its_edge(model):
+    image, truth = chest("axial")
+    cut = np.s_[:, :, 20:40]
+    affine = image.affine_ras.copy()
+    affine[:3, 3] += 20 * affine[:3, 2]
+    found = model.segment(Image(image.array_ijk[cut], affine)).labels_ijk
+    for plane in (0, -1):
+        ours, theirs = found[:, :, plane] > 0, truth[cut][:, :, plane] > 0
+        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.97
+
+
+def test_options_reach_the_border(model, tmp_path):
+    image, _ = chest("axial")
+    image.array_ijk[43:48, 53:58, 28:32] = 30  # a nodule of 2.5 ml in the right lung
+    closed = model.segment(image).labels_ijk
+    opened = LungModel(tmp_path, vessels="out").segment(image).labels_ijk
+    dense = image.array_ijk > -100
+    assert (closed[dense] > 0).sum() >= 90 > 10 > (opened[dense] > 0).sum()
+
+
+def test_what_can_not_be_right_is_refused(model, tmp_path):
+    with pytest.raises(UsageError, match="vesels"):
+        LungModel(tmp_path, vesels="out")
+    with pytest.raises(UsageError, match="vessels"):
+        LungModel(tmp_path, vessels="some")
+    with pytest.raises(ImageError):
+        model.segment(Image(np.zeros((4, 4), np.int16), np.eye(4)))
+
+
+def test_facts_say_which_model_it_was(model, tmp_path):
+    assert model.facts == {
+        "bundle": tmp_path.name,
+        "version": "0.9.1",
+        "weights_sha256": "0" * 64,
+        "backend": "stub",
+        "device": "cpu",
+        "threads": 1,
+    }
+
+
+def test_notes_of_the_backend_are_told(model):
+    model.network.notes.append("too little memory on cuda: cpu")
+    flags = model.segment(chest("axial")[0]).flags
+    assert [(flag.severity, flag.what) for flag in flags if flag.code == "backend"] == [
+        ("note", "too little memory on cuda: cpu")
+    ]
