@@ -55,7 +55,7 @@ class Between:
         return self.low_x < x < self.high_x and self.low_y < y < self.high_y
 
 
-def _between(stats: dict[str, Any], spacing_mm: float) -> Between | None:
+def _between(stats: Any, spacing_mm: float) -> Between | None:
     """The place between the two lungs of a slice; None where it doesn't show two."""
     voxels = stats["voxel_counts"]
     middles = [stats["centroids"][n] for n in range(1, len(voxels)) if voxels[n] * spacing_mm**2 > TUBE_MM2]

@@ -3,7 +3,7 @@
 Nothing is dropped for being dense: a diseased lung stays a lung.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.pieces import keep_pieces
 from lungseg_monai.segment.result import Flag
 from lungseg_monai.segment.sides import LEFT, RIGHT, sort_sides
-from lungseg_monai.segment.spread import Labels, grow, shrink, spread
+from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
 
 NAMES = {RIGHT: "lung_right", LEFT: "lung_left"}
 RATIO = (0.4, 2.5)  # of right to left volume
@@ -22,6 +22,7 @@ EDGE_MM2 = 300.0  # of lung in the image's outermost plane
 EDGES = ("right", "left", "front", "back", "bottom", "top")
 UNCERTAIN = 0.8
 BORDER_MM = 6.0
+MARGIN = 5  # voxels around what was drawn: more than any rule but the image's own edge looks at
 DROPPED_ML = 5.0  # worth saying
 
 
@@ -46,10 +47,22 @@ def decide(
     Flags: "no_lung" (alarm), "one_lung", "uneven_lungs", "small_lung_dropped", "pieces_dropped", "airway_removed",
     "gas_removed", "sides_repaired", "cut_at_edge", "unsure".
     """
-    lung_probability = 1 - probability[0]
-    drawn = (lung_probability > 0.5).astype(np.uint8)
+    drawn = (probability[0] < 0.5).astype(np.uint8)
     if not drawn.any():
         return Decision(probability.copy(), drawn, (_no_lung(),), {})
+    box = box_around(drawn, MARGIN)
+    inner = _decide_within(probability[(slice(None), *box)], hu[box], spacing_mm, options)
+    cleaned, labels = probability.copy(), np.zeros_like(drawn)
+    cleaned[(slice(None), *box)], labels[box] = inner.probability, inner.labels
+    return replace(inner, probability=cleaned, labels=labels)
+
+
+def _decide_within(
+    probability: NDArray[np.float32], hu: NDArray[np.float32], spacing_mm: float, options: LungOptions
+) -> Decision:
+    """As decide, for the box around what the network drew."""
+    drawn = (probability[0] < 0.5).astype(np.uint8)
+    lung_probability = 1 - probability[0]
     labels, side_flags = sort_sides(drawn, probability, spacing_mm)
     labels, air_flags = _without_air(labels, hu, spacing_mm, options)
     labels, dropped = keep_pieces(labels, lung_probability, hu, spacing_mm, options.min_pocket_ml)

@@ -42,6 +42,15 @@ def shrink(mask: Labels, distance_mm: float, spacing_mm: tuple[float, float, flo
     return 1 - grow(1 - mask, distance_mm, spacing_mm)
 
 
+def box_around(mask: Labels, margin: int) -> tuple[slice, ...]:
+    """The smallest box with all of mask and `margin` voxels around it, as far as the image reaches."""
+    box = []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(max(0, int(there[0]) - margin), int(there[-1]) + 1 + margin) if there.size else slice(0, 0))
+    return tuple(box)
+
+
 def _shifted(axis: int, towards: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     here, there = [slice(None)] * 3, [slice(None)] * 3
     here[axis], there[axis] = (slice(1, None), slice(None, -1)) if towards > 0 else (slice(None, -1), slice(1, None))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.airways import windpipe_by_hu
-from lungseg_monai.segment.spread import Labels, grow, shrink, spread
+from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
 
 AIR_HU = -400.0
 WORKING_MM = 2.5
@@ -117,9 +117,12 @@ def _closed(labels: Labels, spacing_mm: tuple[float, float, float]) -> Labels:
     for side in (1, 2):
         lung = (labels == side).astype(np.uint8)
         if lung.any():
+            box = box_around(lung, 2 + round(CLOSING_MM / min(spacing_mm)))
+            lung = lung[box]
             lung = shrink(grow(lung, CLOSING_MM, spacing_mm), CLOSING_MM, spacing_mm) | lung
             lung = fill_voids.fill(lung, in_place=False).astype(np.uint8)
-            closed[(lung > 0) & (closed == 0) & ((labels == 0) | (labels == side))] = side
+            free = (closed[box] == 0) & ((labels[box] == 0) | (labels[box] == side))
+            closed[box][(lung > 0) & free] = side
     return closed
 
 
