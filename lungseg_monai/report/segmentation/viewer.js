@@ -89,28 +89,36 @@ const viewer = {
 
   set(values) {
     Object.assign(this.state, values);
-    this.apply();
+    this.apply(Object.keys(values));
   },
 
-  apply() {
-    const {view, window, opacity, mask, outline, crosshair} = this.state;
+  apply(changed = Object.keys(this.state)) {
+    const {view, window, mask, outline, crosshair} = this.state;
     document.body.dataset.view = view;
     for (const button of all("#views button")) button.setAttribute("aria-pressed", String(button.dataset.view === view));
     for (const button of all("#windows button")) button.setAttribute("aria-pressed", String(button.dataset.window === window));
-    const at = {mask, outline, crosshair};
-    for (const name of Object.keys(at)) one(`#${name}`).checked = at[name];
-    if (!this.planes) return;
-    this.planes.opts.crosshairWidth = crosshair ? 1 : 0;
-    if (view === "multi") this.planes.setCustomLayout(quarters);
-    else this.planes.clearCustomLayout();
-    if (view in views) this.planes.setSliceType(views[view]);
-    if (this.planes.volumes.length) {
-      [this.planes.volumes[0].cal_min, this.planes.volumes[0].cal_max] = windows[window];
-      this.planes.volumes[1].opacity = mask ? (outline ? 1 : opacity) : 0;
-      this.planes.setCustomSliceShader(outline ? outlineShader(this.planes) : "");  // draws, too
+    const boxes = {mask, outline, crosshair};
+    for (const name of Object.keys(boxes)) one(`#${name}`).checked = boxes[name];
+    if (this.planes) this.draw(new Set(changed));
+  },
+
+  // Only what changed: in software, each drawing takes its time.
+  draw(changed) {
+    const {view, window, opacity, mask, outline, crosshair} = this.state, planes = this.planes;
+    if (changed.has("crosshair")) planes.opts.crosshairWidth = crosshair ? 1 : 0;
+    if (changed.has("view")) {
+      planes.customLayout = view === "multi" ? quarters : null;
+      if (view in views) planes.opts.sliceType = views[view];
+      if (view !== "3d") planes.resizeListener();
+      if (view === "multi" || view === "3d") this.solid.resizeListener();
     }
-    this.planes.resizeListener();
-    this.solid.resizeListener();
+    if (planes.volumes.length) {
+      [planes.volumes[0].cal_min, planes.volumes[0].cal_max] = windows[window];
+      planes.volumes[1].opacity = mask ? (outline ? 1 : opacity) : 0;
+    }
+    if (changed.has("outline")) planes.setCustomSliceShader(outline ? outlineShader(planes) : "");
+    else if (planes.volumes.length && ["window", "opacity", "mask"].some(name => changed.has(name))) planes.updateGLVolume();
+    if (changed.has("crosshair")) planes.drawScene();
   },
 
   tellPlace({mm, values}) {
