@@ -27,6 +27,7 @@ const viewer = {
       await this.planes.attachToCanvas(one("#gl"));
       this.solid = new niivue.Niivue({...options, backColor: [0.06, 0.07, 0.09, 1], sliceType: 4, show3Dcrosshair: false});
       await this.solid.attachToCanvas(one("#gl3d"));
+      await this.solid.loadMatCapTexture(greyBall());
     } catch (error) {
       return this.fallBack(`The viewer did not start (${error.message}): still pictures instead.`);
     }
@@ -147,6 +148,16 @@ function outlineShader(view) {
   const {gl, sliceMMShader} = view;
   const [fragment] = gl.getAttachedShaders(sliceMMShader.program).filter(shader => gl.getShaderParameter(shader, gl.SHADER_TYPE) === gl.FRAGMENT_SHADER);
   return gl.getShaderSource(fragment).replace("ocolor.a *= overlayAlpha;", found => edgeOnly + found);
+}
+
+// How light falls on a ball, which lights the masks in 3D; NiiVue's own ball has a red side that looks like a finding.
+function greyBall() {
+  const canvas = make("canvas", {width: 128, height: 128}), ink = canvas.getContext("2d");
+  const light = ink.createRadialGradient(48, 40, 4, 64, 64, 72);
+  for (const [at, grey] of [[0, 255], [0.35, 225], [0.75, 150], [1, 90]]) light.addColorStop(at, `rgb(${grey},${grey},${grey})`);
+  ink.fillStyle = light;
+  ink.fillRect(0, 0, 128, 128);
+  return canvas.toDataURL();
 }
 
 function colourTable(labels) {
