@@ -34,9 +34,13 @@ def refine(
     options.border_mm from the border of `labels` changes, but for holes of vessels (options.vessels) that are closed
     or cut. The edge of the image is no border.
     """
-    mask = (labels > 0).astype(np.uint8)
-    if not mask.any():
+    if not labels.any():
         return labels.copy()
+    if abs(hu.strides[0]) < abs(hu.strides[2]):  # along the memory: images are read with i running fastest
+        i_mm, j_mm, k_mm = spacing_mm
+        return refine(labels.T, hu.T, (k_mm, j_mm, i_mm), options).T
+    labels = np.ascontiguousarray(labels)
+    mask = (labels > 0).astype(np.uint8)
     smooth = _smoothed(hu, mask, spacing_mm)
     deep = shrink(mask, options.border_mm, spacing_mm)
     threshold_hu = options.threshold_hu or border_threshold(smooth, mask, deep)
@@ -144,7 +148,8 @@ def _closed(refined: Labels, labels: Labels, options: LungOptions, spacing_mm: t
 
 def _smoothed(hu: NDArray[Any], mask: Labels, spacing_mm: tuple[float, float, float]) -> NDArray[Any]:
     """hu, lightly smoothed in plane where it is noisy and its pixels are fine."""
-    if noise_hu(hu, mask) < NOISY_HU:
+    finest = int(np.argmin(spacing_mm))
+    if noise_hu(np.moveaxis(hu, finest, 0), np.moveaxis(mask, finest, 0)) < NOISY_HU:
         return hu
     for axis in range(3):
         if spacing_mm[axis] > 1.5 or hu.shape[axis] < 3:

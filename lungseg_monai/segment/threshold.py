@@ -23,7 +23,7 @@ SIDE_MM = 60.0
 def threshold_lungs(hu: NDArray[Any], affine_ras: NDArray[np.float64]) -> Labels:
     """uint8 labels (I, J, K), 1 right and 2 left lung, on the image's own grid. hu: any real dtype."""
     turn = _to_lps(affine_ras)
-    turned = _turned(hu, turn)
+    turned = np.ascontiguousarray(_turned(hu, turn))
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)[[axis for axis, _ in turn]]
     size = [max(1, round(WORKING_MM / step)) for step in spacing_mm]
     coarse = _averaged(turned, size)
@@ -35,7 +35,8 @@ def threshold_lungs(hu: NDArray[Any], affine_ras: NDArray[np.float64]) -> Labels
     fine = fine[tuple(slice(length) for length in turned.shape)]
     if fine.any():
         i, j, k = spacing_mm.tolist()
-        fine = _sharpened(fine, turned, (i, j, k))
+        box = box_around(fine, 8)
+        fine[box] = _sharpened(fine[box], turned[box], (i, j, k))
     return np.ascontiguousarray(_turned_back(fine, turn))
 
 
@@ -155,6 +156,8 @@ def _turned_back(array: NDArray[Any], turn: list[tuple[int, bool]]) -> NDArray[A
 
 def _averaged(array: NDArray[Any], size: list[int]) -> NDArray[np.float32]:
     """The means of blocks; those at the end may be smaller."""
+    if all(n == 1 for n in size):
+        return array.astype(np.float32)
     sums, counts = (
         array,
         [np.add.reduceat(np.ones(n), np.arange(0, n, s)) for n, s in zip(array.shape, size, strict=True)],
