@@ -20,7 +20,7 @@ from data_prep.volume_files import ending, stem
 from data_prep.volumes import VolumeCase, find_volumes
 from lungseg_monai import errors
 
-OUR_FILES = ("segment.json", "report.html", "report.csv", "review.csv", "vendor")  # no case may be called so
+OUR_FILES = ("segment.json", "report.html", "report.csv", "review.csv", "report_files")  # no case may be called so
 DRAWINGS = "RTSTRUCT or SEG: not needed to segment"
 BESIDE = "image or mask file beside DICOM CT: name the file itself to have it segmented"
 NO_SALT = b"lungseg segment: plain files"

@@ -253,7 +253,7 @@ def stopped(case: Case, why: str) -> Outcome:
 
 
 def _once(flags: tuple[Flag, ...]) -> list[Flag]:
-    return list({flag.code: flag for flag in reversed(flags)}.values())[::-1]
+    return list(dict.fromkeys(flags))
 
 
 def _weights(facts: Mapping[str, Any]) -> Any:
