@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from logging import getLogger
@@ -193,10 +194,8 @@ def _one_blas_thread() -> None:
 
     from numpy._core import _multiarray_umath
 
-    try:
+    with suppress(OSError, AttributeError):  # another BLAS: slower at worst
         ctypes.CDLL(_multiarray_umath.__file__).scipy_openblas_set_num_threads64_(1)
-    except (OSError, AttributeError):
-        pass  # another BLAS: slower at worst
 
 
 def _same(batch: Any) -> Any:

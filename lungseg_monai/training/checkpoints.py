@@ -7,6 +7,7 @@ last.pt also `optimizer`, `scheduler` and `trainer`. Only plain values: they loa
 from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -137,15 +138,11 @@ def load_shipped(network: nn.Module, path: str | Path | None) -> None:
 
     Raises CheckpointError: missing, damaged, or of another network.
     """
-    weights = None
-    if path is not None and Path(path).is_file():
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # foreign or damaged bytes make the unpickler raise anything; told by load_weights
-            content = None
-        if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
-            weights = content
-    if weights is None:
+    try:
+        weights = None if path is None else torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError):
+        weights = None  # load_weights tells what is wrong with the file
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         load_weights(network, path)
         return
     check_fit(network, weights, path)

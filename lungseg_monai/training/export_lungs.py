@@ -81,8 +81,9 @@ def write_onnx(network: LungUNet3D, path: Path) -> None:
     import onnx
 
     sides = {axis + 2: 32 * torch.export.Dim(name, min=1, max=64) for axis, name in enumerate("ijk")}
+    fixed = dict.fromkeys((0, 1), torch.export.Dim.STATIC)
     torch.onnx.export(
-        folded(network), (torch.zeros(1, 1, 64, 96, 128),), path, dynamo=True, dynamic_shapes=({0: None, 1: None, **sides},),
+        folded(network), (torch.zeros(1, 1, 64, 96, 128),), path, dynamo=True, dynamic_shapes=(fixed | sides,),
         input_names=["image"], output_names=["logits"], opset_version=OPSET, external_data=False, verbose=False,
     )  # fmt: skip
     model = onnx.load(path)
@@ -115,7 +116,7 @@ def halve(model: Any) -> None:
 
 
 def compare(network: LungUNet3D, path: Path) -> dict[str, dict[str, float]]:
-    """By backend: the greatest difference of a logit and the mean one of a probability from torch. Raises ModelError."""
+    """By backend: greatest difference of a logit and mean one of a probability from torch. Raises ModelError."""
     backends = {"onnxruntime": by_onnx(path), "openvino": by_openvino(path)}
     return {name: differences(name, network, run) for name, run in backends.items()}
 
@@ -162,8 +163,8 @@ def run_facts(run: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     scores = next((row for row in rows if row["split"] == "validation"), {})
     numbers = checkpoint["numbers"]
     return {
-        "command": "python -m monai.bundle run training --config_file configs/train.yaml --meta_file configs/metadata.json"
-        f" --epochs {numbers['epochs']} --seed {numbers['seed']}",
+        "command": "python -m monai.bundle run training --config_file configs/train.yaml"
+        f" --meta_file configs/metadata.json --epochs {numbers['epochs']} --seed {numbers['seed']}",
         "seed": numbers["seed"],
         "epoch": best["epoch"],
         "scenes_seen": int(best["epoch"]) * int(numbers["scenes_per_epoch"]),

@@ -43,7 +43,7 @@ class LungScores:
             self.totals += self.counted(logits.argmax(dim=0), label[0].long())
 
     def counted(self, found: Tensor, wanted: Tensor) -> Tensor:
-        """[Dice right, volumes with it, Dice left, volumes with it, false ml, lungs not there, right voxels, voxels]."""
+        """[Dice right, volumes with it, Dice left, volumes with it, false ml, absent lungs, right voxels, voxels]."""
         pairs = torch.bincount((3 * wanted + found).flatten(), minlength=9).reshape(3, 3).double().cpu()
         counts = torch.zeros(8, dtype=torch.float64)
         for place, lung in ((0, RIGHT), (2, LEFT)):

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from lungseg_monai import networks
+from lungseg_monai.networks.lung_unet3d import blocks, voxels
 
 # As built with defaults: input shape, and the number of trainable parameters.
-EXPECTED = {"GaoUNet": ((2, 1, 32, 48), 7_762_465)}
-SMALL = {"GaoUNet": {"width": 2}}
+EXPECTED = {"GaoUNet": ((2, 1, 32, 48), 7_762_465), "LungUNet3D": ((2, 1, 64, 32, 96), 3_474_200)}
+SMALL = {"GaoUNet": {"width": 2}, "LungUNet3D": {"features": (2, 2, 3, 4, 4, 2)}}
+WRONG = {"GaoUNet": (40, 48), "LungUNet3D": (64, 48, 32)}
 
 
 @pytest.fixture(params=networks.__all__)
@@ -64,8 +66,8 @@ def test_onnx_computes_the_same(name, tmp_path):
 
 def test_a_size_that_does_not_fit_is_refused_with_the_size(name):
     network, x = small(name)
-    with pytest.raises(ValueError, match="40 x 48"):
-        network(torch.rand(*x.shape[:2], 40, 48))
+    with pytest.raises(ValueError, match=" x ".join(map(str, WRONG[name]))):
+        network(torch.rand(*x.shape[:2], *WRONG[name]))
 
 
 def test_gao_width_64_is_the_unet_of_ronneberger():
@@ -84,3 +86,21 @@ def test_gao_dropout_acts_in_training_only():
 
 def test_gao_weights_fit_whatever_the_dropout():
     networks.GaoUNet(width=2, dropout=0.3).load_state_dict(networks.GaoUNet(width=2).state_dict())
+
+
+def test_lung_blocks_and_voxels_are_each_others_way_back():
+    x = torch.rand(2, 3, 4, 6, 8)
+    assert torch.equal(voxels(blocks(x)), x)
+    first = blocks(x)[:, :8]
+    assert torch.equal(first[:, 0], x[:, 0, ::2, ::2, ::2]) and torch.equal(first[:, 1], x[:, 0, ::2, ::2, 1::2])
+
+
+def test_lung_frozen_statistics_stay_while_weights_learn():
+    network, x = small("LungUNet3D")
+    network.frozen_statistics = True
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    network.train()(x).sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    network.frozen_statistics = False
+    network.train()(x)
+    assert not all(torch.equal(value, before[name]) for name, value in network.named_buffers())
