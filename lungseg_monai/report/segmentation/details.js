@@ -39,7 +39,8 @@ function showDetails(number) {
     ...flags.map(flag => make("p", {class: `flag ${flag.severity}`}, make("b", {}, `${flag.severity}: `), flag.what, make("code", {}, flag.code))),
     measures(facts) || "",
     lines([["image", [image.kind, grid].filter(Boolean).join(", ")], ["time", listed(facts.timings_s, " s") || (seconds != null ? `${figure(seconds, 1)} s` : "")],
-      ["files", Object.values(facts.outputs || {}).map(plain).join(", ")]]));
+      ["files", Object.values(facts.outputs || {}).map(plain).join(", ")], ["not written", listed(facts.outputs_refused)],
+      ["notes", Object.values(facts.notes || {}).map(plain).join(" ")]]));
 }
 
 function showHeader() {

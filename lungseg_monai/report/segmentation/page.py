@@ -20,7 +20,19 @@ from lungseg_monai.report.segmentation.read import SEVERITIES, Case, Segmented, 
 MOST_INLINE_BYTES = 60e6  # of volumes in base64; browsers take long over larger pages
 PACKED = 0.8  # of the preview's int16 volumes, roughly, once they are greys in base64
 SCRIPTS = ("store.js", "list.js", "viewer.js", "details.js", "main.js")
-EXPORTED = {"outputs", "volumes_ml", "hu", "confidence", "timings_s", "image", "labels", "hashes", "versions"}
+EXPORTED = {
+    "outputs",
+    "outputs_refused",
+    "notes",
+    "volumes_ml",
+    "hu",
+    "confidence",
+    "timings_s",
+    "image",
+    "labels",
+    "hashes",
+    "versions",
+}
 
 
 def write_report(out: Path, target: Path | None = None) -> Path:
