@@ -192,7 +192,7 @@ def _one_blas_thread() -> None:
     """numpy's OpenBLAS would start a thread a core in every worker; it can only be told by its own C function."""
     import ctypes
 
-    from numpy._core import _multiarray_umath
+    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
 
     with suppress(OSError, AttributeError):  # another BLAS: slower at worst
         ctypes.CDLL(_multiarray_umath.__file__).scipy_openblas_set_num_threads64_(1)

@@ -71,7 +71,7 @@ def folded(network: LungUNet3D) -> LungUNet3D:
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(getattr(module, "conv", None), nn.Conv3d) and hasattr(getattr(module, "adn", None), "N"):
-            module.conv = torch.nn.utils.fuse_conv_bn_eval(module.conv, module.adn.N)  # type: ignore[union-attr, arg-type]
+            module.conv = torch.nn.utils.fuse_conv_bn_eval(module.conv, module.adn.N)  # type: ignore[union-attr, arg-type, type-var]
             module.adn.N = nn.Identity()  # type: ignore[union-attr]
     return network
 

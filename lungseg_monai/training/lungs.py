@@ -39,7 +39,7 @@ class LungScores:
         if engine.state.iteration % self.every:
             return
         output = engine.state.output
-        for logits, label in zip(output["pred"].detach(), output["label"], strict=True):  # type: ignore[index,call-overload]
+        for logits, label in zip(output["pred"].detach(), output["label"], strict=True):  # type: ignore[index]
             self.totals += self.counted(logits.argmax(dim=0), label[0].long())
 
     def counted(self, found: Tensor, wanted: Tensor) -> Tensor:

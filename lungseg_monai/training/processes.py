@@ -39,7 +39,7 @@ def use_amp(amp: bool, device: torch.device) -> bool:
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
     """A 3D network on its device, with the channels last in memory: quicker to convolve, on CPU and GPU."""
-    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
 def join_processes() -> torch.device:
