@@ -149,8 +149,9 @@ def by_onnx(path: Path) -> Run:
 
 
 def by_openvino(path: Path) -> Run:
-    import openvino
+    from lungseg_monai.segment.backends.openvino_backend import import_openvino
 
+    openvino = import_openvino()  # without its telemetry
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(path), "CPU", exact)
     return lambda x: compiled(x)[0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lungseg_monai.synthesis import SceneOptions, make_scene
 from lungseg_monai.synthesis.build import make_chest
 from lungseg_monai.synthesis.chest import LEFT, RIGHT
@@ -113,3 +114,13 @@ def test_soft_minimum_fills_corners_and_is_the_minimum_elsewhere():
     assert soft_minimum(a, b, 8.0)[0] == pytest.approx(-2)
     assert soft_minimum(a, b, 8.0)[2] == -30
     assert share(np.float32([-9, 0, 9]), 3.0).tolist() == [1, 0.5, 0]
+
+
+def test_mirroring_takes_a_finding_to_the_other_side():
+    whole = {"elsewhere": 0.0, "difficulty": 0.0, "volume_mm": (384, 288, 330), "spacing_mm": 6.0}
+    options = SceneOptions(findings=("massive_effusion",), **whole)
+    ill = [scene for scene in (make_scene(5, index, options) for index in range(8)) if scene.facts["findings"]]
+    assert any(scene.facts["scan"]["mirrored"] for scene in ill)
+    for scene in ill:
+        side = scene.facts["findings"][0]["side"]
+        assert (scene.lung == side).sum() < (scene.lung == 3 - side).sum()

@@ -10,9 +10,10 @@ import numpy as np
 
 from lungseg_monai.synthesis.acquisition import field_of_view, stages
 from lungseg_monai.synthesis.acquisition.waves import happens
-from lungseg_monai.synthesis.chest import Chest, Scene
+from lungseg_monai.synthesis.chest import LEFT, RIGHT, Chest, Scene
 
 __all__ = ["acquire"]
+OTHER = {0: 0, RIGHT: LEFT, LEFT: RIGHT}
 
 
 def acquire(chest: Chest, random: np.random.Generator, *, difficulty: float = 1.0) -> Scene:
@@ -37,6 +38,9 @@ def acquire(chest: Chest, random: np.random.Generator, *, difficulty: float = 1.
     hu, lung = stages.pad(hu[box], chest.lung[box], hard, random, facts)
     scan = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
     facts["mirrored"] = happens(random, 0.5)
+    known = chest.facts
     if facts["mirrored"]:
         scan, lung = field_of_view.mirror(scan, lung)
-    return Scene(np.ascontiguousarray(scan), np.ascontiguousarray(lung), spacing_mm, {**chest.facts, "scan": facts})
+        found = [{**fact, "side": OTHER[fact["side"]]} for fact in known.get("findings", [])]
+        known = {**known, "findings": found}
+    return Scene(np.ascontiguousarray(scan), np.ascontiguousarray(lung), spacing_mm, {**known, "scan": facts})
