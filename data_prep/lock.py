@@ -29,7 +29,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             _wait_for(lambda: flock(descriptor, LOCK_EX | LOCK_NB))
         except BlockingIOError as error:
             raise OutputError(
-                f"another lungseg-prep is writing into {folder}: wait for it or choose another folder"
+                f"another lungseg or lungseg-prep is writing into {folder}: wait for it or choose another folder"
             ) from error
         except OSError:  # no locks on this file system
             pass

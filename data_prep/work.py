@@ -128,13 +128,13 @@ def _outcome(one: _Running, limits: Limits) -> Outcome | None:
             outcome = one.answers.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             one.process.join(GIVE_UP_S)
-            outcome = Outcome(one.job.name, problem=_death(one.process.exitcode))
+            outcome = Outcome(one.job.name, problem=how_it_ended(one.process.exitcode))
         _end(one, GIVE_UP_S)
         return outcome
     if alive and time.monotonic() < one.deadline:
         return None
     _end(one, 0)
-    return Outcome(one.job.name, problem=_too_long(limits) if alive else _death(one.process.exitcode))
+    return Outcome(one.job.name, problem=_too_long(limits) if alive else how_it_ended(one.process.exitcode))
 
 
 def _end(one: _Running, patience_s: float) -> None:
@@ -149,7 +149,8 @@ def _too_long(limits: Limits) -> str:
     return f"it took longer than {limits.time_s:g} s and was stopped: look into it, or raise --time-limit"
 
 
-def _death(code: int | None) -> str:
+def how_it_ended(code: int | None) -> str:
+    """Why a process gave no result, by its exit code."""
     if code == -signal.SIGKILL:
         return "its process was killed, most likely because memory ran out: free some, or use fewer --jobs"
     if code is not None and code < 0:
@@ -161,13 +162,14 @@ def _death(code: int | None) -> str:
 def _serve(job: Job, answers: "Connection", memory_gb: float | None) -> None:
     """In the child: do the job, send the outcome. Ctrl-C is the parent's business; when the parent dies, so do we."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     bound_memory(memory_gb)
     answers.send(run_job(job))
     answers.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone; for a thread."""
     from multiprocessing import parent_process
 
     parent = parent_process()
@@ -222,7 +224,7 @@ def run_in_subprocess(job: Job, limits: Limits) -> Outcome:
     except subprocess.TimeoutExpired:
         return Outcome(job.name, problem=_too_long(limits))
     if done.returncode:
-        return Outcome(job.name, problem=_death(done.returncode))
+        return Outcome(job.name, problem=how_it_ended(done.returncode))
     outcome: Outcome = pickle.loads(done.stdout)  # written by our own process just now
     return outcome
 

@@ -16,12 +16,14 @@ from lungseg_monai.io import write_json
 JOURNAL = "segment.json"
 SCHEMA = "1.0"
 PARTIAL = ".partial-"
-RUN_FACTS = ("backend", "device", "threads")  # how a model ran, not which one it is
+RUN_FACTS = ("backend", "device", "threads", "weights_file")  # how a model ran, not which one it is
 
 
 def fingerprint(contents: str, settings: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     """Changes with all that a case's files depend on: the input, the settings, the model's version and weights."""
     facts = {key: value for key, value in model.items() if key not in RUN_FACTS}
+    if "weights_set_sha256" in facts:  # the same weights lie in several files, one for each kind of backend
+        facts.pop("weights_sha256", None)
     text = json.dumps([SCHEMA, contents, dict(settings), facts], sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()
 

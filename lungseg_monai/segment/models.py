@@ -6,12 +6,14 @@ arguments it is built with. The class takes them as keywords, besides `bundle` (
 """
 
 import json
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg_monai.bundle import bundle_path
 from lungseg_monai.errors import ModelError, UsageError
+from lungseg_monai.segment.backends.weights import TABLE
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.result import Segmentation
 
@@ -24,7 +26,7 @@ class Model(Protocol):
     stem: str
     names: dict[int, str]
     modality: str
-    facts: dict[str, Any]  # bundle, version, SHA-256 of the weights, backend, device: for case.json
+    facts: dict[str, Any]  # bundle, version, weights_sha256 (of the file that is used), backend, device: for case.json
 
     def segment(self, image: Image, *, probabilities: bool = False) -> Segmentation:
         """Masks on the image's own grid. Raises ImageError where this image can't be segmented."""
@@ -49,7 +51,26 @@ def open_model(
     except (ImportError, AttributeError) as error:
         raise ModelError(f"{bundle} names the segmenter {target}, which is not there: {error}") from error
     model: Model = made(bundle=bundle, device=device, backend=backend, threads=threads, **arguments)
+    model.facts.update(weights_facts(bundle, model.facts.get("weights_sha256")))
     return model
+
+
+def weights_facts(bundle: Path, used: str | None) -> dict[str, str]:
+    """Which file of weights has the SHA-256 `used`, and one hash for all the files that hold these weights.
+
+    weights_file, weights_set_sha256: the latter over what models/weights.json lists, so that it is the same whichever
+    backend runs. Nothing where that table does not list `used`.
+    """
+    try:
+        table = json.loads((bundle / "models" / TABLE).read_text(encoding="utf-8"))["sha256"]
+        hashes = {str(name): str(one).lower() for name, one in table.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # opening the model has complained where that matters
+    file = next((name for name, one in hashes.items() if one == used), None)
+    if file is None:
+        return {}
+    whole = sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    return {"weights_file": file, "weights_set_sha256": whole}
 
 
 def _segmenter(name: str, bundle: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Cases spread over processes, each with a model of its own. A process that dies costs the case it was at."""
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -11,7 +10,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep.work import bound_memory
+from data_prep.work import GIVE_UP_S, bound_memory, die_with_parent, how_it_ended
 from lungseg_monai.errors import LungsegError, ModelError
 from lungseg_monai.segment.cases import Case
 from lungseg_monai.segment.worker import Outcome, Settings, Worker, stopped
@@ -19,9 +18,6 @@ from lungseg_monai.segment.worker import Outcome, Settings, Worker, stopped
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
-
-GIVE_UP_S = 5.0
-KILLED = "its process was killed, most likely because memory ran out: free some, or use fewer --jobs"
 
 
 @dataclass(eq=False)
@@ -99,14 +95,8 @@ def _answer(one: _Process) -> Any:
         return None
     one.ended = True
     if not one.ready:
-        return ModelError(f"the process that loads the model ended ({_death(one.process.exitcode)})")
-    return None if one.case is None else stopped(one.case, _death(one.process.exitcode))
-
-
-def _death(code: int | None) -> str:
-    if code == -signal.SIGKILL:
-        return KILLED
-    return f"its process ended without a result (exit code {code})"
+        return ModelError(f"the process that loads the model ended ({how_it_ended(one.process.exitcode)})")
+    return None if one.case is None else stopped(one.case, how_it_ended(one.process.exitcode))
 
 
 def _start(context: Any, settings: Settings, out: Path, memory_gb: float | None) -> _Process:
@@ -128,7 +118,7 @@ def _end(one: _Process) -> None:
 def _serve(settings: Settings, out: Path, link: "Connection", memory_gb: float | None) -> None:
     """In the child: Ctrl-C is the parent's business; when the parent dies, so does this."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     bound_memory(memory_gb)
     try:
         worker = Worker(settings, out)
@@ -142,12 +132,3 @@ def _serve(settings: Settings, out: Path, link: "Connection", memory_gb: float |
     link.send(facts)
     while (case := link.recv()) is not None:
         link.send(worker.finish(case, worker.prepare(case)))
-
-
-def _die_with_parent() -> None:
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

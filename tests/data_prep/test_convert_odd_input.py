@@ -77,7 +77,7 @@ def test_a_struct_without_modality_is_one_and_its_rois_may_name_the_frame(tmp_pa
 def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path):
     make_patient(tmp_path / "in", CT)
     (tmp_path / "out" / ".partial-P1").mkdir(parents=True)
-    with alone_in(tmp_path / "out"), pytest.raises(OutputError, match="another lungseg-prep"):
+    with alone_in(tmp_path / "out"), pytest.raises(OutputError, match="another lungseg or lungseg-prep"):
         convert(tmp_path / "in", tmp_path / "out", options=OPTIONS)
     assert (tmp_path / "out" / ".partial-P1").exists()
     assert convert(tmp_path / "in", tmp_path / "out", options=OPTIONS).exit_code == 0

@@ -7,6 +7,7 @@ import pytest
 from data_prep.errors import OutputError
 from lungseg_monai.segment import journal
 from lungseg_monai.segment.journal import Journal, fingerprint, is_foreign, put_in_place, read_case, tidy
+from lungseg_monai.segment.models import weights_facts
 
 RECORD = {"case": "a", "status": "done", "flags": [], "seconds": 1.0, "place": "x", "fingerprint": "f", "outputs": {}}
 
@@ -53,6 +54,24 @@ def test_the_fingerprint_goes_by_input_settings_and_weights(tmp_path):
     others = [fingerprint("d", {"roi": "both"}, facts), fingerprint("c", {"roi": "left"}, facts)]
     others.append(fingerprint("c", {"roi": "both"}, facts | {"weights_sha256": "2"}))
     assert len({one, *others}) == 4
+
+
+def test_the_fingerprint_is_the_same_whichever_file_of_the_weights_ran(tmp_path):
+    (tmp_path / "models").mkdir()
+    table = {"model.onnx": "AB" * 32, "model.pt": "cd" * 32}
+
+    def printed(used):
+        (tmp_path / "models" / "weights.json").write_text(json.dumps({"sha256": table}))
+        facts = {"weights_sha256": used, "backend": "x"} | weights_facts(tmp_path, used)
+        return fingerprint("c", {}, facts), facts
+
+    one, onnx = printed("ab" * 32)
+    two, torch = printed("cd" * 32)
+    assert one == two
+    assert (onnx["weights_file"], torch["weights_file"]) == ("model.onnx", "model.pt")
+    assert printed("ef" * 32)[0] != one  # weights of nobody's table
+    table["model.pt"] = "00" * 32
+    assert printed("ab" * 32)[0] != one  # other weights, though this file is the same
 
 
 def test_the_journal_keeps_earlier_cases_and_survives_a_full_disk(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import SimpleITK
 from dicom_factory import Ct, rotation
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from segment_factory import FakeModel, chest_hu, chest_labels, use_fake, write_chest, write_chest_nifti
 
 from data_prep.geometry import Grid
@@ -47,6 +48,33 @@ def test_rtstruct_and_seg_give_the_voxels_back_under_tg263_names(tmp_path, monke
     segments = {one.name: one.fill(grid)[0] for one in read_segments(folder / "lungs_seg.dcm")}
     assert np.array_equal(segments["Lung_R"] != 0, chest_labels() == 1)
     assert np.array_equal(segments["Lung_L"] != 0, chest_labels() == 2)
+
+
+def test_each_phase_of_a_series_refers_to_its_own_slices(tmp_path, monkeypatch):
+    use_fake(monkeypatch)
+    uids = {}
+    for phase in (1, 2):
+
+        def edit(data, k, phase=phase):
+            data.SOPInstanceUID = f"{data.SOPInstanceUID}.{phase}"
+            data.TemporalPositionIdentifier = phase
+            uids.setdefault(phase, set()).add(str(data.SOPInstanceUID))
+            return data
+
+        write_chest(tmp_path / "in" / str(phase), edit=edit)  # one series UID, the same places
+    result = segment([tmp_path / "in"], tmp_path / "out", Settings(outputs=OutputOptions(("rtstruct", "seg"))))
+    assert result.exit_code == 0 and len(result.names("done")) == 2
+    said = []
+    for name in result.names("done"):
+        drawn = dcmread(tmp_path / "out" / name / "lungs_rtstruct.dcm")
+        frames = drawn.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+        images = {str(one.ReferencedSOPInstanceUID) for one in frames.ContourImageSequence}
+        contours = [contour for roi in drawn.ROIContourSequence for contour in roi.ContourSequence]
+        assert {str(one.ContourImageSequence[0].ReferencedSOPInstanceUID) for one in contours} < images
+        series = dcmread(tmp_path / "out" / name / "lungs_seg.dcm").ReferencedSeriesSequence[0]
+        assert {str(one.ReferencedSOPInstanceUID) for one in series.ReferencedInstanceSequence} <= images
+        said.append(images)
+    assert said == list(uids.values()) or said == list(uids.values())[::-1]
 
 
 @pytest.mark.parametrize(("roi", "names"), [("right", ["lung_right"]), ("left", ["lung_left"]), ("union", ["lungs"])])
