@@ -17,7 +17,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__version__ = "0.2.0"  # setup.cfg says the same; read from there it would cost more than `--help` does
+__version__ = "0.3.0"  # setup.cfg says the same; read from there it would cost more than `--help` does
 
 VERBS = {
     "scan": "data_prep.scan",
