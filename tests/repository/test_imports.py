@@ -26,6 +26,23 @@ def test_preparation_is_an_island(path):
     assert not imported(path) & {"torch", "monai", "lungseg_monai", "ignite", "matplotlib"}
 
 
+LIGHT = ROOT / "lungseg_monai"
+WITH_TORCH = {"backends/torch_backend.py", "synthesis/dataset.py"}
+LIGHT_FILES = sorted({*(LIGHT / "segment").rglob("*.py"), *(LIGHT / "synthesis").rglob("*.py"), LIGHT / "segmenter.py"})
+
+
+def imported_at_the_top(path: Path) -> set[str]:
+    statements = ast.parse(path.read_text()).body
+    lines = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {line.split()[1].split(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("path", LIGHT_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_segmenting_and_making_chests_need_no_torch(path):
+    if not any(str(path).endswith(name) for name in WITH_TORCH):
+        assert not imported_at_the_top(path) & {"torch", "monai", "ignite"}
+
+
 @pytest.mark.parametrize("module", ["data_prep.cli", "lungseg_monai.cli"])
 def test_help_imports_nothing_heavy(module):
     code = (
