@@ -4,11 +4,17 @@ The network's border is good to a few millimetres. Within border_mm of it a voxe
 half-way between this lung and its wall. Borders of dense lung stay as they were drawn: there HU tells nothing.
 """
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.segment.holes import fill_small_holes
 from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.spread import Labels, grow, shrink, spread, steps
 
@@ -20,6 +26,8 @@ NEAR_MM = 7.5
 SAMPLE_MM = 2.0
 BAND_WEIGHT = 0.2  # of voxels near the border against deeper ones: some of them are wall
 DARKER_HU = 70.0  # a voxel this much darker than the lung is the air of an airway, a bowel or a room
+SLAB_VOXELS = 2_000_000  # at a time in a thread, about 10 bytes each
+PIT_WIDTH = 1.01  # of the finest spacing: pits as narrow as that are closed
 
 
 def refine(
@@ -27,130 +35,198 @@ def refine(
     hu: NDArray[Any],
     spacing_mm: tuple[float, float, float],
     options: LungOptions = DEFAULTS,
+    threads: int | None = None,
 ) -> Labels:
     """labels with their border drawn by HU. (I, J, K) uint8, on the image's own grid or a crop of it, any orientation.
 
     hu: alike, int16 or float32. The crop should leave border_mm around the labels. Nothing further than
     options.border_mm from the border of `labels` changes, but for holes of vessels (options.vessels) that are closed
-    or cut. The edge of the image is no border.
+    or cut. The edge of the image is no border. Works slab by slab on `threads` (None: all cores), which changes nothing
+    in the result.
     """
-    if not labels.any():
+    if not labels.any() or not (options.refine or options.vessels == "out"):
         return labels.copy()
     if abs(hu.strides[0]) < abs(hu.strides[2]):  # along the memory: images are read with i running fastest
         i_mm, j_mm, k_mm = spacing_mm
-        return refine(labels.T, hu.T, (k_mm, j_mm, i_mm), options).T
-    labels = np.ascontiguousarray(labels)
-    mask = (labels > 0).astype(np.uint8)
-    smooth = _smoothed(hu, mask, spacing_mm)
-    deep = shrink(mask, options.border_mm, spacing_mm)
-    threshold_hu = options.threshold_hu or border_threshold(smooth, mask, deep)
-    if options.refine:
-        refined = _cut(labels, mask, deep, smooth < threshold_hu, spacing_mm, options.border_mm)
-        refined = _join(refined, labels, smooth, threshold_hu, spacing_mm, options.border_mm)
-        refined = _closed(refined, labels, options, spacing_mm)
-    else:
-        refined = labels.copy()
-    if options.vessels == "out":
-        refined[smooth >= threshold_hu] = 0
+        return refine(labels.T, hu.T, (k_mm, j_mm, i_mm), options, threads).T
+    given = _Given(np.ascontiguousarray(labels), hu, spacing_mm, options)
+    threads = threads or cores()
+    slabs = _slabs(given, threads)
+    refined = np.empty_like(given.labels)
+    with ThreadPoolExecutor(min(threads, len(slabs))) as pool:
+        edge = _judged(given, pool.map(lambda slab: _looked(given, slab), slabs))
+
+        def draw(slab: slice) -> None:
+            refined[slab] = _drawn(given, edge, slab)
+
+        list(pool.map(draw, slabs))
+    if options.refine and options.vessels == "in":
+        fill_small_holes(refined, int(options.max_hole_ml * 1000 / float(np.prod(spacing_mm))))
     return refined
 
 
-def border_threshold(hu: NDArray[Any], mask: Labels, deep: Labels) -> float:
-    """HU half-way between the lung and what surrounds it, between THRESHOLDS_HU. mask: lung; deep: well inside."""
-    inside = hu[(deep if deep.any() else mask) > 0][::7]
-    around = hu[(spread(mask, [0, 1, 2]) - mask) > 0]
-    wall = around[around > WALL_HU]
-    lung = inside[inside < WALL_HU - 200]
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What there is to draw; slabs of it lie along the first axis."""
+
+    labels: Labels
+    hu: NDArray[Any]
+    spacing_mm: tuple[float, float, float]
+    options: LungOptions
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Along the axis whose voxels are finest."""
+        finest = int(np.argmin(self.spacing_mm))
+        return noise_hu(np.moveaxis(self.hu, finest, 0), np.moveaxis(self.labels, finest, 0)) >= NOISY_HU
+
+    @property
+    def reach(self) -> int:
+        """Voxels along the first axis that border_mm reaches."""
+        return round(self.options.border_mm / self.spacing_mm[0])
+
+    @property
+    def blocks(self) -> list[int]:
+        """Voxels along each axis that one sample stands for."""
+        return [max(1, round(SAMPLE_MM / step)) for step in self.spacing_mm]
+
+    def sampled(self, axis: int) -> slice:
+        """The middle of each block along an axis, the last of which may be cut."""
+        length, block = self.labels.shape[axis], self.blocks[axis]
+        return slice(block // 2 if block // 2 < length else 0, None, block)
+
+    def wider(self, slab: slice, margin: int) -> tuple[slice, slice]:
+        """A slab with `margin` more on both sides, as far as the image reaches; and where in it the slab is."""
+        start, stop = max(slab.start - margin, 0), min(slab.stop + margin, len(self.labels))
+        return slice(start, stop), slice(slab.start - start, slab.stop - start)
+
+    def smooth(self, wide: slice) -> NDArray[Any]:
+        """HU, lightly smoothed where they are noisy; not right in the outermost planes of a slab."""
+        return _smoothed(self.hu[wide], self.spacing_mm) if self.noisy else self.hu[wide]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What a slab tells. deep: well inside the lung. inside, around: HU of some of that, and just outside.
+
+    samples: HU of the middle of each block.
+    """
+
+    deep: Labels
+    inside: NDArray[Any]
+    around: NDArray[Any]
+    samples: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Edge:
+    """threshold_hu: lung is below. darkest_hu: below, it is free air. aerated: 1 in blocks where HU can be trusted."""
+
+    deep: Labels
+    threshold_hu: float
+    darkest_hu: float
+    aerated: Labels
+
+
+def _slabs(given: _Given, threads: int) -> list[slice]:
+    """A slab for each thread, or more where they would be large; each at least as thick as what it needs around it."""
+    length, plane = len(given.labels), given.labels[0].size
+    least = 4 * given.reach + 8
+    thickness = max(min(-(-length // threads), SLAB_VOXELS // plane), least)
+    return [slice(start, min(start + thickness, length)) for start in range(0, length, thickness)]
+
+
+def _looked(given: _Given, slab: slice) -> _Look:
+    wide, core = given.wider(slab, given.reach + 1)
+    mask = (given.labels[wide] > 0).view(np.uint8)
+    deep = shrink(mask, given.options.border_mm, given.spacing_mm)[core]
+    beside = (spread(mask, [0, 1, 2]) ^ mask)[core].view(bool)
+    smooth = given.smooth(wide)[core]
+    some = np.s_[:, ::2, ::3]
+    planes = np.arange(len(given.labels))[given.sampled(0)]
+    planes = planes[(planes >= slab.start) & (planes < slab.stop)] - slab.start
+    samples = smooth[:, given.sampled(1), given.sampled(2)][planes]
+    return _Look(deep, smooth[some][deep[some].view(bool)], smooth[beside], samples)
+
+
+def _judged(given: _Given, looks: Iterable[_Look]) -> _Edge:
+    """How the border is to be drawn, by all slabs together."""
+    seen = list(looks)
+    deep = np.concatenate([look.deep for look in seen])
+    inside = np.concatenate([look.inside for look in seen])
+    if not inside.size:
+        inside = given.hu[given.labels > 0]
+    around = np.concatenate([look.around for look in seen])
+    threshold_hu = given.options.threshold_hu or border_threshold(inside, around)
+    dark = np.concatenate([look.samples for look in seen]) < threshold_hu
+    darkest_hu = float(np.median(inside)) - DARKER_HU
+    return _Edge(deep, threshold_hu, darkest_hu, _aerated(given, deep, dark))
+
+
+def border_threshold(inside_hu: NDArray[Any], around_hu: NDArray[Any]) -> float:
+    """HU half-way between the lung and what surrounds it, between THRESHOLDS_HU. inside_hu, around_hu: samples."""
+    wall = around_hu[around_hu > WALL_HU]
+    lung = inside_hu[inside_hu < WALL_HU - 200]
     if not wall.size or not lung.size:
         return sum(THRESHOLDS_HU) / 2
     return float(np.clip((np.median(lung) + np.median(wall)) / 2, *THRESHOLDS_HU))
 
 
-def _cut(
-    labels: Labels,
-    mask: Labels,
-    deep: Labels,
-    dark: NDArray[np.bool_],
-    spacing_mm: tuple[float, float, float],
-    border_mm: float,
-) -> Labels:
-    """labels without the wall: dense voxels of the border's band that are reached from outside through dense ones."""
-    wall: Labels = mask & ~deep & ~dark.view(np.uint8) & _aerated(mask, deep, dark, spacing_mm)
+def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
+    """A slab of the result, but for its holes."""
+    width_mm = PIT_WIDTH * min(given.spacing_mm)
+    wide, core = given.wider(slab, 2 * given.reach + 2 * round(width_mm / given.spacing_mm[0]) + 1)
+    labels, smooth = given.labels[wide], given.smooth(wide)
+    dark = smooth < edge.threshold_hu
+    refined = labels
+    if given.options.refine:
+        refined = _cut(given, edge, wide, dark)
+        free: Labels = (dark & (smooth > edge.darkest_hu) & (labels == 0)).view(np.uint8)
+        for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
+            refined = spread(refined, axes, diagonal, free)
+        mask = (refined > 0).view(np.uint8)
+        closed = shrink(grow(mask, width_mm, given.spacing_mm), width_mm, given.spacing_mm)
+        np.copyto(refined, labels, where=closed > mask)  # pits that vessels left
+    refined = refined[core]
+    return refined * dark[core] if given.options.vessels == "out" else refined
+
+
+def _cut(given: _Given, edge: _Edge, wide: slice, dark: NDArray[np.bool_]) -> Labels:
+    """Labels without the wall: dense voxels of the border's band that are reached from outside through dense ones."""
+    labels = given.labels[wide]
+    mask = (labels > 0).view(np.uint8)
+    aerated = _unblocked(edge.aerated, given.blocks, labels.shape, wide.start)
+    wall: Labels = mask & ~edge.deep[wide] & ~dark.view(np.uint8) & aerated
     outside: Labels = 1 - mask
-    for axes, diagonal in steps(border_mm, spacing_mm):
+    for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
         outside = spread(outside, axes, diagonal, wall)
     return labels * (1 - outside)
 
 
-def _aerated(mask: Labels, deep: Labels, dark: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> Labels:
-    """1 where the lung just inside holds air: judged by samples within NEAR_MM, the deeper ones counting most."""
+def _aerated(given: _Given, deep: Labels, dark: NDArray[np.bool_]) -> Labels:
+    """1 in blocks beside which the lung holds air: judged by samples within NEAR_MM, the deeper ones counting most."""
     from scipy import ndimage
 
-    size = [max(1, round(SAMPLE_MM / step)) for step in spacing_mm]
-    every = tuple(slice(n // 2 if n // 2 < length else 0, None, n) for n, length in zip(size, mask.shape, strict=True))
-    lung = mask[every] * np.float32(BAND_WEIGHT) + deep[every] * np.float32(1 - BAND_WEIGHT)
-    reach = [2 * round(NEAR_MM / (n * step)) + 1 for n, step in zip(size, spacing_mm, strict=True)]
-    near, all_near = (ndimage.uniform_filter(part, reach, mode="constant") for part in (lung * dark[every], lung))
-    coarse = (near > AERATED * all_near + 1e-6).astype(np.uint8)
-    return _unblocked(coarse, size, mask.shape)
+    every = tuple(given.sampled(axis) for axis in range(3))
+    lung = (given.labels[every] > 0) * np.float32(BAND_WEIGHT) + deep[every] * np.float32(1 - BAND_WEIGHT)
+    reach = [2 * round(NEAR_MM / (n * step)) + 1 for n, step in zip(given.blocks, given.spacing_mm, strict=True)]
+    with ThreadPoolExecutor(2) as pool:
+        parts = pool.map(lambda part: ndimage.uniform_filter(part, reach, mode="constant"), (lung * dark, lung))
+        near, all_near = parts
+    return (near > AERATED * all_near + 1e-6).view(np.uint8)
 
 
-def _unblocked(coarse: Labels, size: list[int], shape: tuple[int, ...]) -> Labels:
-    """coarse on the grid it was sampled from: each sample stands for its block, the last one for what is left."""
+def _unblocked(coarse: Labels, blocks: list[int], shape: tuple[int, ...], start: int) -> Labels:
+    """coarse on the grid it was sampled from, planes from `start` on: each sample stands for its block, the last one
+    for what is left."""
     for axis in range(3):
-        index = np.minimum(np.arange(shape[axis]) // size[axis], coarse.shape[axis] - 1)
-        coarse = np.take(coarse, index, axis=axis)
+        index = (np.arange(shape[axis]) + (0 if axis else start)) // blocks[axis]
+        coarse = np.take(coarse, np.minimum(index, coarse.shape[axis] - 1), axis=axis)
     return coarse
 
 
-def _join(
-    refined: Labels,
-    labels: Labels,
-    hu: NDArray[Any],
-    threshold_hu: float,
-    spacing_mm: tuple[float, float, float],
-    border_mm: float,
-) -> Labels:
-    """refined and the dark voxels outside that are reached from lung through dark ones; the air of airways is not."""
-    sampled = hu[refined > 0][::7]
-    darkest = float(np.median(sampled)) - DARKER_HU if sampled.size else threshold_hu
-    free = ((hu < threshold_hu) & (hu > darkest) & (labels == 0)).view(np.uint8)
-    for axes, diagonal in steps(border_mm, spacing_mm):
-        refined = spread(refined, axes, diagonal, free)
-    return refined
-
-
-def _closed(refined: Labels, labels: Labels, options: LungOptions, spacing_mm: tuple[float, float, float]) -> Labels:
-    """refined with the pits closed that vessels left in its border, and holes up to options.max_hole_ml."""
-    import cc3d
-    import fill_voids
-
-    mask = (refined > 0).astype(np.uint8)
-    width_mm = 1.01 * min(spacing_mm)
-    closed = shrink(grow(mask, width_mm, spacing_mm), width_mm, spacing_mm)
-    np.copyto(refined, labels, where=(closed > mask))
-    if options.vessels == "in":
-        mask = (refined > 0).astype(np.uint8)
-        holes = fill_voids.fill(mask) - mask
-        if holes.any():
-            voxel_ml = float(np.prod(spacing_mm)) / 1000
-            small = holes - cc3d.dust(holes, threshold=int(options.max_hole_ml / voxel_ml) + 1, connectivity=6)
-            side = refined
-            while small.any():
-                before = np.count_nonzero(small)
-                side = spread(side, [0, 1, 2], within=small)
-                small = small & (side == 0)
-                if np.count_nonzero(small) == before:
-                    break
-            refined = side
-    return refined
-
-
-def _smoothed(hu: NDArray[Any], mask: Labels, spacing_mm: tuple[float, float, float]) -> NDArray[Any]:
-    """hu, lightly smoothed in plane where it is noisy and its pixels are fine."""
-    finest = int(np.argmin(spacing_mm))
-    if noise_hu(np.moveaxis(hu, finest, 0), np.moveaxis(mask, finest, 0)) < NOISY_HU:
-        return hu
+def _smoothed(hu: NDArray[Any], spacing_mm: tuple[float, float, float]) -> NDArray[Any]:
+    """hu, lightly smoothed along the axes whose voxels are fine."""
     for axis in range(3):
         if spacing_mm[axis] > 1.5 or hu.shape[axis] < 3:
             continue
@@ -163,8 +239,9 @@ def _smoothed(hu: NDArray[Any], mask: Labels, spacing_mm: tuple[float, float, fl
 
 def noise_hu(hu: NDArray[Any], mask: Labels) -> float:
     """Standard deviation of the noise, from neighbours along the first axis in the lungs; vessels are outliers."""
-    inside = (mask[1:] & mask[:-1])[::2, ::3, ::3] > 0
+    some = np.s_[::2, ::3, ::3]
+    inside = (mask[1:][some] > 0) & (mask[:-1][some] > 0)
     if not inside.any():
         return 0.0
-    first, second = hu[:-1][::2, ::3, ::3][inside], hu[1:][::2, ::3, ::3][inside]
+    first, second = hu[:-1][some][inside], hu[1:][some][inside]
     return float(np.median(np.abs(second.astype(np.float32) - first))) / 0.6745 / 2**0.5

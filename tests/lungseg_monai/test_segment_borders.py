@@ -1,5 +1,6 @@
 """Laws of the border by HU: nearer to the truth on any grid, dense lung untouched, nothing far away changed."""
 
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from made_chests import coarse_labels, dice, made_chest
 from scipy import ndimage
 
+from lungseg_monai.segment import borders
 from lungseg_monai.segment.borders import noise_hu, refine
+from lungseg_monai.segment.holes import fill_small_holes
 from lungseg_monai.segment.options import LungOptions
 from lungseg_monai.segment.spread import grow, shrink
 
@@ -148,6 +151,63 @@ def test_memory_order_and_type_change_nothing():
     other = refine(np.asfortranarray(labels), np.asfortranarray(chest.hu.astype(np.float32)), chest.spacing_mm)
     assert other.shape == expected.shape
     assert dice(other > 0, expected > 0) > 0.9995  # the threshold is judged on other samples
+
+
+@pytest.mark.parametrize("vessels", ["in", "out"])
+@pytest.mark.parametrize(
+    ("spacing_mm", "noise", "border_mm"), [(FINE, 0.0, 3.5), (FINE, 90.0, 6.0), ((1.4, 2.1, 2.5), 60.0, 3.5)]
+)
+def test_slabs_change_nothing(spacing_mm, noise, border_mm, vessels, monkeypatch):
+    part = np.s_[20:110, 20:90, 5:70]
+    labels, hu = coarse(FINE)[part].copy(), made_chest(2, FINE).hu[part]
+    hu = (hu + np.random.default_rng(0).normal(0, noise, hu.shape)).astype(np.int16)
+    middle = hu.shape[2] // 2
+    labels[:, :, middle] *= hu[:, :, middle] < -700  # holes across a slab's end
+    options = LungOptions(vessels=vessels, border_mm=border_mm, max_hole_ml=1.0)
+    layouts = [(labels, hu), (np.asfortranarray(labels), np.asfortranarray(hu))]
+    whole = [refine(*one, spacing_mm, options, threads=1) for one in layouts]
+    slabs = []
+    cut = borders._slabs
+    monkeypatch.setattr(borders, "SLAB_VOXELS", 1)
+    monkeypatch.setattr(borders, "_slabs", lambda *given: slabs.append(cut(*given)) or slabs[-1])
+    for one, expected in zip(layouts, whole, strict=True):
+        np.testing.assert_array_equal(refine(*one, spacing_mm, options, threads=3), expected)
+        assert (expected != labels).any()
+    assert all(len(found) > 2 for found in slabs)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 40))
+def test_small_holes_are_closed_from_their_edges(seed, most_voxels):
+    random = np.random.default_rng(seed)
+    labels = (ndimage.gaussian_filter(random.normal(size=(15, 13, 11)), 1.2) > -0.1).astype(np.uint8)
+    labels[8:] *= 2
+    filled = labels.copy()
+    fill_small_holes(filled, most_voxels)
+    pieces, count = ndimage.label(labels == 0)
+    touching = {int(one) for face in (0, -1) for axis in range(3) for one in np.unique(np.take(pieces, face, axis))}
+    sizes = np.bincount(pieces.ravel())
+    small = [n for n in range(1, count + 1) if n not in touching and sizes[n] <= most_voxels]
+    hole = np.isin(pieces, small)
+    np.testing.assert_array_equal(filled > 0, (labels > 0) | hole)
+    np.testing.assert_array_equal(filled[~hole], labels[~hole])
+    wanted = labels.copy()
+    while (hole & (wanted == 0)).any():  # voxel by voxel, the largest label beside
+        held = np.pad(wanted, 1)
+        beside = np.max([np.roll(held, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (1, -1)], axis=0)
+        wanted = np.where(hole & (wanted == 0), beside, wanted)
+    np.testing.assert_array_equal(filled, wanted)
+
+
+def test_a_tall_volume_takes_little_memory_besides():
+    labels = np.zeros((1200, 100, 110), np.uint8)
+    labels[40:1100, 10:90, 10:100] = 1
+    hu = np.where(labels > 0, -850, 40).astype(np.int16).transpose(2, 1, 0)
+    tracemalloc.start()
+    refined = refine(labels.transpose(2, 1, 0), hu, (0.8, 0.8, 0.5), threads=2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refined.any() and peak < 4 * labels.nbytes + 2 * 16 * borders.SLAB_VOXELS, peak / 2**20
 
 
 @pytest.mark.parametrize("sigma", [0, 20, 80])
