@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_prep.errors import UsageError
 from data_prep.export.check import Difference, difference, publish, read_masks_back
 from data_prep.export.drawing import Placed, content_hash, nothing_left, place
 from data_prep.export.encode import contour_data, file_bytes
 from data_prep.export.keyhole import join_holes
+from data_prep.export.limits import refuse_speckle
 from data_prep.export.origin import Origin, copy_patient, set_character_set
 from data_prep.export.outline import outlines
 from data_prep.export.reference import ReferenceSeries
-from data_prep.export.regions import ExportReport, Refused, Region, RtstructOptions, Written
+from data_prep.export.regions import ExportReport, MaskError, Refused, Region, RtstructOptions, Written
 from data_prep.export.simplify import simplify
 from data_prep.export.structures import TISSUE
 from data_prep.rtstruct import CONTOUR_DATA, RTSTRUCT
@@ -46,12 +50,13 @@ def write_rtstruct(
 
     Masks lie on any grid that has the series' voxels, axes permuted or flipped (see align.align). The file is read
     back by rtstruct.read_rtstruct and rasterize.rasterize before it appears at `path`: a region that does not give the
-    same voxels is left out, unless options.allow_loss. Raises NothingToDoError where no mask is left, UsageError for
-    options that make no sense or another's file at `path`, OutputError where `path` can't be written.
+    same voxels is left out, unless options.allow_loss; so is one of more contours than limits.py allows.
+    Raises NothingToDoError where no mask is left, UsageError for options that make no sense or another's file there,
+    OutputError where `path` can't be written.
     """
     _refuse_nonsense(options)
     placed, refused = place(masks, series, options)
-    contours = [_contours(one, series, options) for one in placed]
+    placed, contours = _traced(placed, series, options, refused)
     while placed:
         data, notes = _data_set(placed, contours, series, options)
         # In explicit encodings ContourData has a length of 16 bits, too short for some 2,000 points.
@@ -99,8 +104,24 @@ def _written(one: Placed, contours: Sequence[Contour], lost: Difference) -> Writ
     )
 
 
-def _contours(one: Placed, series: ReferenceSeries, options: RtstructOptions) -> list[Contour]:
-    mask = one.mask()
+def _traced(
+    placed: Sequence[Placed], series: ReferenceSeries, options: RtstructOptions, refused: list[Refused]
+) -> tuple[list[Placed], list[list[Contour]]]:
+    """The regions with their contours; one that would take too many is put to `refused`."""
+    kept, contours = [], []
+    for one in placed:
+        mask = one.mask()
+        try:
+            refuse_speckle(mask)
+        except MaskError as error:
+            refused.append(Refused(one.found_as, str(error)))
+            continue
+        kept.append(one)
+        contours.append(_contours(mask, series, options))
+    return kept, contours
+
+
+def _contours(mask: NDArray[np.bool_], series: ReferenceSeries, options: RtstructOptions) -> list[Contour]:
     contours = []
     for k in range(len(mask)):
         rings = outlines(mask[k], options.contour_style)
