@@ -32,17 +32,22 @@ def body_box(hu: NDArray[np.float32], spacing_mm: float) -> tuple[slice, slice, 
 
 def _thick(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """What is left where a cube of `width` + 1 voxels is taken away all round; beyond the image all is set."""
-    from scipy.ndimage import minimum_filter
-
-    kept: NDArray = minimum_filter(mask.view(np.uint8), size=width + 1, mode="constant", cval=1)
-    return kept.astype(bool)
+    for axis in range(3):
+        kept = mask.copy()
+        before, after = np.moveaxis(mask, axis, 0), np.moveaxis(kept, axis, 0)
+        for step in range(1, width // 2 + width % 2 + 1):
+            after[step:] &= before[:-step]
+            if step <= width // 2:
+                after[:-step] &= before[step:]
+        mask = kept
+    return mask
 
 
 def _large(mask: NDArray[np.bool_], least: Callable[[NDArray[np.intp]], float]) -> NDArray[np.bool_]:
     """The pieces with at least as many voxels as `least` says, given the sizes of all."""
-    from scipy.ndimage import label
+    import cc3d
 
-    pieces, _ = label(mask)
+    pieces = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=6)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     keep = sizes >= max(1.0, float(least(sizes)))

@@ -8,14 +8,13 @@ image is never copied as floats, but for a few slices at a time.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations, product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.geometry import LPS_TO_RAS
 from lungseg_monai.segment.image import Image
-from lungseg_monai.segment.interpolation import down, up
+from lungseg_monai.segment.interpolation import Banded, down, up
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -25,7 +24,7 @@ AIR_HU = -1024.0
 UPRIGHT_DEGREES = 0.5  # below this, the image's own axes are the network's
 FINE = 0.5  # oblique images: half the network's spacing along their own axes first, then across
 AT_ONCE = 2**20  # voxels that are floats at a time: they stay in a core's cache
-SLICES = 64
+SLICES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def to_image_grid(values: Floats, view: View, box: Box, threads: int = 1) -> Ite
         part[slow] = slice(start, min(start + step, box[slow].stop))
         parts.append((part[0], part[1], part[2]))
     work = _up_along_axes(values, view, box) if view.upright else _up_across(values, view)
-    yield from _in_turn(work, parts, 1 if view.upright else threads)
+    yield from _in_turn(work, parts, threads)
 
 
 def image_box(view: View, box: tuple[slice, ...]) -> Box:
@@ -163,15 +162,13 @@ def _reduced(
         to_own[axis, axis], to_own[axis, 3] = 1 / ratio, -first / ratio
     slow, middle, fast = (matrices[axis] for axis in order)
     stored = array.transpose(order)
-    out = np.zeros((slow.shape[0], fast.shape[0] * middle.shape[0]), np.float32)
+    out = np.zeros((middle.shape[0], slow.shape[0], fast.shape[0]), np.float32)
     for start in range(0, len(stored), SLICES):
         planes = [
-            (fast @ np.ascontiguousarray((middle @ plane.astype(np.float32)).T)).ravel()
-            for plane in stored[start : start + SLICES]
+            fast.along(middle.along(plane.astype(np.float32), -2), -1) for plane in stored[start : start + SLICES]
         ]
-        out += slow[:, start : start + SLICES] @ np.stack(planes)
-    whole = out.reshape(-1, fast.shape[0], middle.shape[0]).transpose(0, 2, 1)
-    return whole.transpose(np.argsort(order)), to_own
+        slow.add(np.stack(planes, axis=1), start, out)
+    return out.transpose(1, 0, 2).transpose(np.argsort(order)), to_own
 
 
 def _across(array: NDArray, order: tuple[int, ...], affine_lps: Array, spacing_mm: float) -> tuple[Floats, Array]:
@@ -197,7 +194,7 @@ def _up_along_axes(values: Floats, view: View, box: Box) -> Work:
     """How to make one box where each axis of the image is one of the grid's: a matrix for each."""
     axes = [int(np.argmax(np.abs(view.to_here[:3, axis]))) for axis in range(3)]  # of the grid, by axis of the image
 
-    def matrix(axis: int, part: slice) -> Any:
+    def matrix(axis: int, part: slice) -> Banded:
         at = np.arange(part.start, part.stop) * view.to_here[axes[axis], axis] + view.to_here[axes[axis], 3]
         return up(at, values.shape[1 + axes[axis]])
 
@@ -208,12 +205,8 @@ def _up_along_axes(values: Floats, view: View, box: Box) -> Work:
 
     def work(part: Box) -> Floats:
         rows = matrix(slow, part[slow])
-        out = np.empty((len(ordered), rows.shape[0], across.shape[0], along.shape[0]), np.float32)
-        for coarse, fine in zip(ordered, out, strict=True):
-            planes = (rows @ coarse.reshape(len(coarse), -1)).reshape(-1, *coarse.shape[1:])
-            for plane, into in zip(planes, fine, strict=True):
-                into[:] = across @ np.ascontiguousarray((along @ np.ascontiguousarray(plane.T)).T)
-        return out.transpose(back)
+        planes = rows.along(ordered.transpose(0, 2, 1, 3), -2).transpose(0, 2, 1, 3)
+        return across.along(along.along(planes, -1), -2).transpose(back)
 
     return work
 

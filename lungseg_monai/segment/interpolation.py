@@ -1,18 +1,58 @@
-"""One axis resampled, as a small sparse matrix: rows are new places, columns old samples.
+"""One axis resampled, as a small banded matrix: rows are new places, columns old samples.
 
-Products of sparse matrices run on the core they are called from. Dense ones would start a thread on each core for every
-slice, which is no faster here, and slower by far on a machine that has other work.
+It multiplies in blocks of a few rows with the few columns that these see. A product of such a block runs on the core it
+is called from: larger ones would start a thread on each core, which is no faster here, and slower by far on a machine
+that has other work.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+Block = tuple[slice, slice, Floats]
 FARTHEST_SIGMA = 4.0
+BLOCK_ROWS = 16
 
 
-def down(size: int, spacing_mm: float, wanted_mm: float, blur_mm: float) -> tuple[Any, float, float]:
+@dataclass(frozen=True, eq=False)
+class Banded:
+    """A matrix of `shape` (rows, columns). blocks: rows, columns, and (rows, columns) float32 of what is not 0."""
+
+    shape: tuple[int, int]
+    blocks: tuple[Block, ...]
+
+    def along(self, array: Floats, axis: int) -> Floats:
+        """array (..., columns at `axis`, ...) -> (..., rows at `axis`, ...); axis: -1, or -2 of a stack of planes."""
+        size = list(array.shape)
+        size[axis] = self.shape[0]
+        out = np.empty(size, np.float32)
+        for rows, columns, block in self.blocks:
+            if axis == -1:
+                np.matmul(array[..., columns], block.T, out=out[..., rows])
+            else:
+                np.matmul(block, array[..., columns, :], out=out[..., rows, :])
+        return out
+
+    def add(self, array: Floats, first: int, out: Floats) -> None:
+        """Add to out (n, rows, m) what array (n, columns, m) gives, which holds only the columns from `first` on."""
+        last = first + array.shape[1]
+        for rows, columns, block in self.blocks:
+            start, stop = max(columns.start, first), min(columns.stop, last)
+            if start < stop:
+                part = block[:, start - columns.start : stop - columns.start]
+                out[:, rows] += part @ array[:, start - first : stop - first]
+
+    def dense(self) -> Floats:
+        """All of it, (rows, columns)."""
+        out = np.zeros(self.shape, np.float32)
+        for rows, columns, block in self.blocks:
+            out[rows, columns] = block
+        return out
+
+
+def down(size: int, spacing_mm: float, wanted_mm: float, blur_mm: float) -> tuple[Banded, float, float]:
     """From `size` samples every `spacing_mm` to samples every `wanted_mm` over the same length, ends included.
 
     A Gaussian first where `blur_mm` is coarser than the samples (sigma: half of what it is coarser by, as
@@ -34,10 +74,10 @@ def down(size: int, spacing_mm: float, wanted_mm: float, blur_mm: float) -> tupl
     for offset, weight in zip(offsets, bell, strict=True):
         places += [np.clip(below + offset, 0, size - 1), np.clip(below + 1 + offset, 0, size - 1)]
         weights += [weight * (1 - share), weight * share]
-    return _sparse(places, weights, size), ratio, first
+    return _banded(np.array(places), np.array(weights), size), ratio, first
 
 
-def up(at: NDArray[np.float64], size: int) -> Any:
+def up(at: NDArray[np.float64], size: int) -> Banded:
     """Linear interpolation at the places `at` between `size` samples at 0, 1, 2 ...: a matrix (len(at), size).
 
     The outermost sample goes on for one step; farther out everything is 0.
@@ -46,15 +86,19 @@ def up(at: NDArray[np.float64], size: int) -> Any:
     below = np.minimum(held.astype(int), max(size - 2, 0))
     share = held - below
     near = (at >= -1) & (at <= size)
-    return _sparse([below, np.minimum(below + 1, size - 1)], [near * (1 - share), near * share], size)
+    places = np.array([below, np.minimum(below + 1, size - 1)])
+    return _banded(places, np.array([near * (1 - share), near * share]), size)
 
 
-def _sparse(places: list[NDArray[np.intp]], weights: list[NDArray[np.float64]], size: int) -> Any:
-    """Rows whose entry at places[n] is weights[n]; what falls on one place is added."""
-    from scipy.sparse import csr_array
-
-    rows = np.tile(np.arange(len(places[0])), len(places))
-    held = (np.concatenate(weights).astype(np.float32), (rows, np.concatenate(places)))
-    matrix = csr_array(held, shape=(len(places[0]), size))
-    matrix.eliminate_zeros()
-    return matrix
+def _banded(places: NDArray[np.intp], weights: NDArray[np.float64], size: int) -> Banded:
+    """Each row (of the last axis) has weights[:, row] at places[:, row]; what falls on one place is added."""
+    count = places.shape[1]
+    blocks = []
+    for start in range(0, count, BLOCK_ROWS):
+        rows = slice(start, min(start + BLOCK_ROWS, count))
+        seen = places[:, rows]
+        columns = slice(int(seen.min()), int(seen.max()) + 1)
+        block = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+        np.add.at(block, (np.arange(len(block))[None], seen - columns.start), weights[:, rows])
+        blocks.append((rows, columns, block.astype(np.float32)))
+    return Banded((count, size), tuple(blocks))

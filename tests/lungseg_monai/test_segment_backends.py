@@ -79,7 +79,7 @@ def test_torch_reads_half_precision_weights_and_folds_norms(tmp_path, as_checkpo
     from lungseg_monai.networks.lung_unet3d import LungUNet3D
 
     torch.manual_seed(1)
-    features = (4, 6, 8, 10, 12, 4) if as_checkpoint else (24, 48, 96, 192, 192, 24)
+    features = (4, 6, 8, 10, 12, 4) if as_checkpoint else (8, 12, 16, 20, 24, 6)
     network = LungUNet3D(features=features).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
@@ -216,3 +216,16 @@ def test_openvino_loads_no_torch_and_nothing_that_reports(bundle):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_openvino_converts_models_when_it_is_asked_to(bundle):
+    pytest.importorskip("openvino")
+    code = """
+import sys
+from lungseg_monai.segment.backends.openvino_backend import import_openvino
+openvino = import_openvino()
+assert "openvino.tools.ovc" not in sys.modules and "openvino_telemetry" not in sys.modules
+sys.modules["openvino_telemetry"] = None
+assert openvino.convert_model(sys.argv[1]).inputs
+"""
+    subprocess.run([sys.executable, "-c", code, str(bundle / "models" / "model.onnx")], check=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lungseg_monai.errors import ModelError
 
 TELEMETRY = "openvino_telemetry"
+CONVERTERS = "openvino.tools.ovc"
 KEPT = 3  # networks compiled for different shapes, with their weights
 
 
@@ -50,18 +51,30 @@ class OpenvinoBackend:
 
 
 def import_openvino() -> Any:
-    """The module openvino, imported without what it sends home.
+    """The module openvino, imported without what it sends home and without its converters of models.
 
     Importing it reports the import to a server unless a file in the user's home or a CI variable says no. Its own way
-    round is that the package openvino_telemetry is not there; so for this import it is not.
+    round is that the package openvino_telemetry is not there; so for this import it is not. The converters take as long
+    to import as all the rest: they are imported when openvino.convert_model is called.
     """
     if "openvino" in sys.modules or TELEMETRY in sys.modules:
         import openvino
 
         return openvino
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes importing it an ImportError
+    hidden = [name for name in (TELEMETRY, CONVERTERS) if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes importing it an ImportError
     try:
         import openvino
     finally:
-        del sys.modules[TELEMETRY]
+        for name in hidden:
+            del sys.modules[name]
+    if not hasattr(openvino, "convert_model"):
+        openvino.convert_model = _convert_model
     return openvino
+
+
+def _convert_model(*given: Any, **options: Any) -> Any:
+    """openvino.convert_model, imported when it is called."""
+    from openvino.tools.ovc import convert_model
+
+    return convert_model(*given, **options)

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from lungseg_monai.errors import ModelError
 
+WIDTHS = ("conv_0", *(f"down_{n}.convs" for n in (1, 2, 3, 4)), "upcat_1.convs")  # of BasicUNet, each wide as a feature
+
 
 class TorchBackend:
-    """model.pt: a state dict of LungUNet3D, or a checkpoint: that under "model", its "features" under "numbers"."""
+    """model.pt: a state dict of LungUNet3D, of whatever width, or a checkpoint with that under "model"."""
 
     name = "torch"
 
@@ -69,15 +71,20 @@ def _load(path: Path) -> Any:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        features = content.get("numbers", {}).get("features")
-        network = LungUNet3D() if features is None else LungUNet3D(features=features)
         state = content.get("model", content)
+        network = LungUNet3D(features=_features(state))
         network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in state.items()})
     except Exception as error:  # torch raises many kinds for damaged files
         raise ModelError(f"{path} holds no weights of LungUNet3D ({type(error).__name__}): {error}") from error
     network.eval()
     _fold_norms(network)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+def _features(state: dict[str, Any]) -> list[int]:
+    """How wide the network is, which its weights tell."""
+    names = [f"unet.{part}.conv_0.conv.weight" for part in WIDTHS]
+    return [len(state[name]) for name in names]
 
 
 def _fold_norms(network: Any) -> None:
