@@ -34,7 +34,7 @@ def _points(plane: NDArray[np.bool_]) -> int:
     upright = box[:, 1:] ^ box[:, :-1]
     single = np.count_nonzero(upright[1:] ^ upright[:-1])
     diagonal = upright[1:] & upright[:-1] & (box[1:, 1:] ^ box[:-1, 1:])
-    return single + 2 * int(np.count_nonzero(diagonal))
+    return int(single) + 2 * int(np.count_nonzero(diagonal))
 
 
 def _contours(plane: NDArray[np.bool_]) -> int:

@@ -10,10 +10,16 @@ from data_prep.terminal import PARTLY, add_command, progress, tell
 def add(commands: Any) -> None:
     command = add_command(commands, "evaluate", "score saved masks against the original label files", run)
     command.add_argument(
-        "predictions", type=Path, metavar="PREDICTIONS", help="folder with predictions.json or masks, or one mask"
+        "predictions",
+        type=Path,
+        metavar="PREDICTIONS",
+        help="folder with segment.json, predictions.json or masks, or one mask",
     )
     command.add_argument(
-        "reference", type=Path, metavar="REFERENCE", help="prepared folder with dataset.json, a folder of masks, or one"
+        "reference",
+        type=Path,
+        metavar="REFERENCE",
+        help="prepared folder with dataset.json, a folder of masks or with segment.json, or one mask",
     )
     command.add_argument(
         "--label",
@@ -23,6 +29,13 @@ def add(commands: Any) -> None:
         help="compare the prediction NAME with the union of the reference's A and B, e.g. "
         "lungs=lung_left+lung_right; may be repeated (default: what predictions.json says)",
     )
+    for option, whose in (("--values", "PREDICTIONS"), ("--reference-values", "REFERENCE")):
+        command.add_argument(
+            option,
+            metavar="V=NAME,...",
+            help=f"what the values of files of several labels in {whose} are, e.g. 1=lung_right,2=lung_left (default: "
+            "what case.json of a segmentation or the header of a .seg.nrrd says)",
+        )
     command.add_argument(
         "--empty",
         choices=("one", "skip"),
@@ -40,6 +53,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from lungseg_monai.evaluation.matching import parse_labels
     from lungseg_monai.evaluation.scores import evaluate
+    from lungseg_monai.evaluation.segmentation import parse_values
     from lungseg_monai.evaluation.tables import scores_folder, write_scores
     from lungseg_monai.evaluation.text import table
 
@@ -49,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         labels=parse_labels(arguments.label),
         empty=arguments.empty,
         progress=progress(arguments),
+        values=parse_values(arguments.values, "--values"),
+        reference_values=parse_values(arguments.reference_values, "--reference-values"),
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
     told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from lungseg_monai.errors import EvaluationError, UsageError
+from lungseg_monai.evaluation.masks import Source
 from lungseg_monai.evaluation.predictions import PredictedCase, Predictions, Ranges
 from lungseg_monai.evaluation.reference import PreparedReference, Reference
+from lungseg_monai.evaluation.segmentation import WHOLES
 
-WHOLES = {"lungs": ("lung_left", "lung_right")}  # labels that are made of others, where nobody says otherwise
 UNNAMED = "mask"  # the label of <case>.nii.gz against <case>.nii.gz
 Labels = Mapping[str, tuple[str, ...]]
 
@@ -20,8 +20,8 @@ class Pair:
     case_id: str
     section: str
     label: str
-    prediction: Path
-    references: tuple[Path, ...]
+    prediction: Source
+    references: tuple[Source, ...]
     slices: Ranges | None = None
 
 
@@ -87,8 +87,10 @@ def named_by_folder(predictions: Predictions, reference: Reference) -> Predictio
     return replace(predictions, cases=[replace(case, case_id=folder)])
 
 
-def match(predictions: Predictions, reference: Reference, labels: Labels) -> Matching:
+def match(predictions: Predictions, reference: Reference, labels: Labels, asked: bool = True) -> Matching:
     """Pair every predicted case with its reference, a pair a label.
+
+    asked: whether somebody said which labels; else, of a file of several labels, those the reference has too count.
 
     Refused: a prediction without reference, a case that predictions.json refuses or whose file it does not name, and,
     where neither predictions.json nor a single mask says which cases were meant, a reference without prediction.
@@ -98,19 +100,33 @@ def match(predictions: Predictions, reference: Reference, labels: Labels) -> Mat
         Refusal(case_id, None, None, f"no prediction: {reason}") for case_id, reason in predictions.refused
     ]
     for case in predictions.cases:
-        for label, parts in labels.items():
+        chosen = labels if asked or not predictions.by_label else _suiting(case, labels, reference)
+        for label, parts in chosen.items():
             try:
-                matching.pairs.append(_pair(case, label, parts, reference, alone=len(labels) == 1))
+                matching.pairs.append(_pair(case, label, parts, reference, alone=len(chosen) == 1))
             except EvaluationError as error:
                 matching.refused.append(Refusal(case.case_id, case.section, label, str(error)))
     if not predictions.labels and not predictions.single:
-        predicted = {case.case_id for case in predictions.cases}
+        predicted = {case.case_id for case in predictions.cases} | {case_id for case_id, _ in predictions.refused}
         matching.refused += [
             Refusal(case_id, None, None, f"no prediction: {predictions.folder} has no mask of {case_id}")
             for case_id in reference.case_ids()
             if case_id not in predicted
         ]
     return matching
+
+
+def _suiting(case: PredictedCase, labels: Labels, reference: Reference) -> Labels:
+    """The case's own labels; of a whole and its parts the parts, unless the reference has only the whole."""
+    there = reference.names(case.case_id)
+    chosen = {label: parts for label, parts in labels.items() if label in case.files}
+    for whole, parts in WHOLES.items():
+        if whole not in chosen or not all(part in chosen for part in parts):
+            continue
+        only_whole = not there & set(parts) and bool(there & {whole, None})
+        dropped = parts if only_whole else (whole,)
+        chosen = {label: of for label, of in chosen.items() if label not in dropped}
+    return chosen
 
 
 def _pair(case: PredictedCase, label: str, parts: Sequence[str], reference: Reference, alone: bool) -> Pair:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lungseg_monai.errors import DatasetError, NothingToDoError
-from lungseg_monai.evaluation.masks import is_mask_file, stem
+from lungseg_monai.evaluation.masks import Source, is_mask_file, stem
+from lungseg_monai.evaluation.segmentation import JOURNAL as SEGMENTED
+from lungseg_monai.evaluation.segmentation import Files, Values, is_segmented, read_segmentation, read_segmented, unfold
 from lungseg_monai.io import read_json
 
 JOURNAL = "predictions.json"
@@ -24,7 +26,7 @@ class PredictedCase:
 
     case_id: str
     section: str
-    files: dict[str | None, Path]
+    files: Files
     slices: Ranges | None = None
 
 
@@ -33,7 +35,7 @@ class Predictions:
     """What predictions.json says, or as much of it as the files' names do.
 
     labels: label -> the reference's labels it unites. refused: (case id, reason) of what could not be predicted.
-    single: one mask was named, so that no other is missed.
+    single: one mask was named, so that no other is missed. by_label: files of several labels, in parts and wholes.
     """
 
     folder: Path
@@ -43,20 +45,47 @@ class Predictions:
     checkpoint: dict[str, Any] = field(default_factory=dict)
     refused: list[tuple[str, str]] = field(default_factory=list)
     single: bool = False
+    by_label: bool = False
 
 
-def find_predictions(path: Path) -> Predictions:
-    """Read a predictions folder, a run that holds one, a folder of masks, or a single mask.
+def find_predictions(path: Path, values: Values | None = None) -> Predictions:
+    """Read a predictions folder, a run that holds one, a segmentation or a case of it, a folder of masks, or one mask.
 
-    Raises NothingToDoError when there is no mask, DatasetError when predictions.json is damaged.
+    values: what the values of files of several labels mean, where no case.json says it. Raises NothingToDoError when
+    there is no mask, DatasetError when predictions.json or segment.json is damaged.
     """
     if not path.exists():
         raise NothingToDoError(f"{path} is not there: give a folder with masks, or one mask")
+    if not values and (found := _segmentation(path)):
+        return found
+    found = _find(path)
+    cases = [replace(case, files=unfold(case.files, values or {})) for case in found.cases]
+    parts = any(not isinstance(file, Path) for case in cases for file in case.files.values())
+    return replace(found, cases=cases, by_label=parts)
+
+
+def _segmentation(path: Path) -> Predictions | None:
+    """What `lungseg segment` wrote: all of it, one case's folder, or a file in that; None for anything else."""
+    whole = path.parent if path.name == SEGMENTED else path
+    if (whole / SEGMENTED).is_file():
+        cases, lost = read_segmentation(whole)
+        found = [PredictedCase(name, NO_SECTION, files) for name, files in cases.items()]
+        return Predictions(whole, found, refused=lost, by_label=True)
+    folder = path if path.is_dir() else path.parent
+    if not is_segmented(folder):
+        return None
+    name, files = read_segmented(folder)
+    if path.is_file() and all(one.path.name != path.name for one in files.values() if not isinstance(one, Path)):
+        return None
+    return Predictions(folder, [PredictedCase(name, NO_SECTION, files)], single=True, by_label=True)
+
+
+def _find(path: Path) -> Predictions:
     if path.name == JOURNAL:
         return _read_journal(path.parent)
     if path.is_file():
         if not is_mask_file(path):
-            raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")
+            raise NothingToDoError(f"{path} is no mask: a name that ends in .nii.gz, .nii, .nrrd or .mha is wanted")
         return Predictions(path.parent, [PredictedCase(stem(path), NO_SECTION, {None: path})], single=True)
     for folder in (path, path / "predictions"):
         if (folder / JOURNAL).is_file():
@@ -69,13 +98,13 @@ def find_predictions(path: Path) -> Predictions:
     return Predictions(path, [PredictedCase(case, NO_SECTION, masks) for case, masks in files.items()])
 
 
-def mask_files(folder: Path) -> dict[str, dict[str | None, Path]]:
+def mask_files(folder: Path) -> dict[str, Files]:
     """case -> name -> file, of `<case>/<name>.nii.gz`, `<case>/masks/<name>.nii.gz` and (name None) `<case>.nii.gz`."""
-    found: dict[str, dict[str | None, Path]] = {}
+    found: dict[str, Files] = {}
     for path in _visible(folder):
         if path.is_dir():
             inside = [file for place in (path / "masks", path) if place.is_dir() for file in _visible(place)]
-            masks: dict[str | None, Path] = {stem(file): file for file in inside if is_mask_file(file)}
+            masks: dict[str | None, Source] = {stem(file): file for file in inside if is_mask_file(file)}
             if masks:
                 found.setdefault(path.name, {}).update(masks)
         elif is_mask_file(path):

@@ -1,13 +1,14 @@
 """The truth to score against: the original label files, never resampled, and how several make one label."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg_monai.errors import DatasetError, EvaluationError, NothingToDoError
-from lungseg_monai.evaluation.masks import is_mask_file, stem
+from lungseg_monai.evaluation.masks import Source, is_mask_file, stem
 from lungseg_monai.evaluation.predictions import mask_files
+from lungseg_monai.evaluation.segmentation import JOURNAL, Files, Values, read_segmentation, unfold
 from lungseg_monai.io import read_json
 from lungseg_monai.rois import is_usable, lost_labels
 
@@ -16,7 +17,10 @@ class Reference(Protocol):
     def case_ids(self) -> list[str]:
         """Every case that has a reference."""
 
-    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+    def names(self, case_id: str) -> set[str | None]:
+        """What masks the case has; None is one whose name says only the case."""
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> Sequence[Source]:
         """The masks whose union is `label`: those called so, else all of `parts`.
 
         Raises EvaluationError when the case or one of the parts has no mask.
@@ -32,6 +36,9 @@ class PreparedReference:
 
     def case_ids(self) -> list[str]:
         return list(self.cases)
+
+    def names(self, case_id: str) -> set[str | None]:
+        return {roi["label"] for roi in self.cases.get(case_id, {}).get("rois", []) if roi["label"]}
 
     def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
         if case_id not in self.cases:
@@ -61,12 +68,15 @@ class FolderReference:
     """Masks matched by their names. masks: case -> name (None: `<case>.nii.gz`) -> file."""
 
     folder: Path
-    masks: dict[str, dict[str | None, Path]]
+    masks: dict[str, Files]
 
     def case_ids(self) -> list[str]:
         return list(self.masks)
 
-    def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
+    def names(self, case_id: str) -> set[str | None]:
+        return set(self.masks.get(case_id, {}))
+
+    def files(self, case_id: str, label: str, parts: Iterable[str]) -> Sequence[Source]:
         masks = self.masks.get(case_id)
         if masks is None:
             raise EvaluationError(f"no reference: {self.folder} has no mask of {case_id}")
@@ -85,16 +95,20 @@ class FileReference:
     def case_ids(self) -> list[str]:
         return [self.case_id]
 
+    def names(self, case_id: str) -> set[str | None]:
+        return {None}
+
     def files(self, case_id: str, label: str, parts: Iterable[str]) -> list[Path]:
         if case_id != self.case_id:
             raise EvaluationError(f"no reference: {self.path} is the reference of {self.case_id}")
         return [self.path]
 
 
-def find_reference(path: Path, only_case: str | None = None) -> Reference:
-    """Read a PREPARED folder (or its dataset.json), a folder of masks, or a single mask.
+def find_reference(path: Path, only_case: str | None = None, values: Values | None = None) -> Reference:
+    """Read a PREPARED folder (or its dataset.json), a segmentation, a folder of masks, or a single mask.
 
-    `only_case` is the id of the prediction where there is just one: a single mask is taken for that.
+    `only_case` is the id of the prediction where there is just one: a single mask is taken for that. values: what the
+    values of files of several labels mean.
     Raises NothingToDoError when there is nothing to compare with, DatasetError when dataset.json is damaged.
     """
     if not path.exists():
@@ -103,11 +117,16 @@ def find_reference(path: Path, only_case: str | None = None) -> Reference:
         return read_prepared(path.parent)
     if path.is_file():
         if not is_mask_file(path):
-            raise NothingToDoError(f"{path} is no NIfTI mask: a name that ends in .nii.gz or .nii is wanted")
+            raise NothingToDoError(f"{path} is no mask: a name that ends in .nii.gz, .nii, .nrrd or .mha is wanted")
+        parts = unfold({None: path}, values or {})
+        if None not in parts:
+            return FolderReference(path.parent, {only_case or stem(path): parts})
         return FileReference(path, only_case or stem(path))
     if (path / "dataset.json").is_file():
         return read_prepared(path)
-    masks = mask_files(path)
+    if not values and (path / JOURNAL).is_file():
+        return FolderReference(path, read_segmentation(path)[0])
+    masks = {case: unfold(files, values or {}) for case, files in mask_files(path).items()}
     if not masks:
         raise NothingToDoError(
             f"{path} holds neither dataset.json nor masks (<case>/<label>.nii.gz or <case>.nii.gz) to compare with"

@@ -17,6 +17,7 @@ from lungseg_monai.evaluation.matching import Labels, Matching, Pair, Refusal, m
 from lungseg_monai.evaluation.metrics import OVERLAP_METRICS, Empty, count_slices, overlap_scores, volume_errors
 from lungseg_monai.evaluation.predictions import Ranges, find_predictions
 from lungseg_monai.evaluation.reference import find_reference
+from lungseg_monai.evaluation.segmentation import Values
 from lungseg_monai.evaluation.summary import summarise
 from lungseg_monai.evaluation.surface import SURFACE_METRICS, surface_scores
 
@@ -26,19 +27,28 @@ Rows = list[dict[str, Any]]
 
 
 def evaluate(
-    predictions: Path, reference: Path, labels: Labels | None = None, empty: Empty = "one", progress: Progress = silent
+    predictions: Path,
+    reference: Path,
+    labels: Labels | None = None,
+    empty: Empty = "one",
+    progress: Progress = silent,
+    *,
+    values: Values | None = None,
+    reference_values: Values | None = None,
 ) -> dict[str, Any]:
     """Score the masks in `predictions` against `reference`; returns scores.json's content (docs/reference/files.md).
 
-    `labels`: label -> the reference's labels it unites; by default what predictions.json says. A case that can't be
-    scored stands under `refused` and costs no other. Raises NothingToDoError when no case can be scored,
-    UsageError when nothing says what a mask is, DatasetError when dataset.json or predictions.json is damaged.
+    `labels`: label -> the reference's labels it unites; by default what predictions.json says, or each label of a
+    segmentation. values, reference_values: value -> label, of files of several labels. A case that can't be scored
+    stands under `refused` and costs no other. Raises NothingToDoError when no case can be scored, UsageError when
+    nothing says what a mask is, DatasetError when dataset.json, predictions.json or segment.json is damaged.
     """
-    found = find_predictions(predictions)
-    truth = find_reference(reference, found.cases[0].case_id if len(found.cases) == 1 else None)
+    found = find_predictions(predictions, values)
+    truth = find_reference(reference, found.cases[0].case_id if len(found.cases) == 1 else None, reference_values)
     found = named_by_folder(found, truth)
+    asked = bool(labels)
     labels = resolve_labels(labels or {}, found, truth)
-    matching = match(found, truth, labels)
+    matching = match(found, truth, labels, asked)
     cases, slices = score_pairs(matching, empty, progress)
     if not cases:
         reasons = "\n".join(f"  {refusal.case_id}: {refusal.reason}" for refusal in matching.refused[:10])
