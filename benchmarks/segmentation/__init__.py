@@ -1,0 +1,1 @@
+"""Time and memory of `lungseg segment`, beside other ways to find lungs."""
