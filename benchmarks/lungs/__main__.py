@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.lungs import page, real
 from benchmarks.lungs.plan import GROUPS, tasks, try_all, turns
-from benchmarks.lungs.roads import model
+from benchmarks.lungs.roads import CEILING, model
 
 PAGE = Path("docs/reference/lung-accuracy.md")
 WORST = 20
@@ -60,6 +60,9 @@ def measured(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     groups = tuple(name for name in GROUPS if name in wanted)
     found = try_all(tasks(arguments.quick, groups, arguments.most), arguments.jobs) if groups else []
     bad = page.worst_cases(found, WORST)
+    for one in page.worst_cases(found, WORST, CEILING):
+        said = one.verdicts[CEILING]
+        print(f"ceiling {one.name}: {said.worst:.3f} {' '.join(said.failures)}", file=sys.stderr)
     data = os.environ.get(real.ENVIRONMENT)
     weights = str(model(arguments.jobs).facts["weights_sha256"])[:12]
     command = "python -m benchmarks.lungs" + " --quick" * arguments.quick

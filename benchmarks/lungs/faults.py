@@ -134,7 +134,7 @@ def sides_cut(depth_mm: float) -> Fault:
     """The image ends so deep in the body on its right and left."""
 
     def make(hu: Volume, chest: Chest, random: np.random.Generator) -> Made:
-        low, high = bounds(chest.body.any(axis=2), 0) or (0, hu.shape[0])
+        low, high = bounds(np.asarray(chest.body), 0) or (0, hu.shape[0])
         depth = round(depth_mm / chest.spacing_mm)
         i = slice(low + depth, max(low + depth + 32, high - depth))
         return hu[i], chest.lung[i], (chest.spacing_mm,) * 3

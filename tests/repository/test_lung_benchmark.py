@@ -165,7 +165,7 @@ def test_tasks_cover_every_row_once_and_a_quick_run_knows_its_rows():
 def _tried(row, number, right, failures=(), flagged=(), rival=0.98):
     mine = Verdict({1: right, 2: 0.97}, {1: 2000.0, 2: 1500.0}, {1: 1900.0, 2: 1500.0}, failures, flagged)
     other = Verdict({1: rival, 2: rival}, {1: 2000.0, 2: 1500.0}, {1: 2000.0, 2: 1500.0}, ())
-    return plan.Tried("bodies", row, number, {"network": mine, "threshold": other})
+    return plan.Tried("bodies", row, number, {"network": mine, "threshold": other, "ceiling": other})
 
 
 def test_the_page_names_the_worst_case_and_counts_failures():
