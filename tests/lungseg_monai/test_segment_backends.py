@@ -229,3 +229,27 @@ sys.modules["openvino_telemetry"] = None
 assert openvino.convert_model(sys.argv[1]).inputs
 """
     subprocess.run([sys.executable, "-c", code, str(bundle / "models" / "model.onnx")], check=True)
+
+
+def test_torch_runs_without_monai_and_refuses_other_networks(tmp_path):
+    torch = pytest.importorskip("torch")
+    from lungseg_monai.networks.lung_unet3d import LungUNet3D
+
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / "model.pt"
+    state = LungUNet3D(features=(2, 3, 4, 5, 6, 2)).state_dict()
+    torch.save(state, path)
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from lungseg_monai.segment.backends import open_backend
+x = np.zeros((1, 1, 32, 64, 32), np.float32)
+assert open_backend(Path(sys.argv[1]), "torch", "cpu", 1)(x).shape == (1, 3, 32, 64, 32)
+assert "torch" in sys.modules and "monai" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    for other in ({**state, "unet.more": torch.zeros(1)}, {name: state[name] for name in list(state)[1:]}):
+        torch.save(other, path)
+        with pytest.raises(ModelError, match="holds no weights of LungUNet3D"):
+            open_backend(tmp_path, "torch", "cpu", 1)

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from lungseg_monai.errors import ModelError
 
-WIDTHS = ("conv_0", *(f"down_{n}.convs" for n in (1, 2, 3, 4)), "upcat_1.convs")  # of BasicUNet, each wide as a feature
-
 
 class TorchBackend:
     """model.pt: a state dict of LungUNet3D, of whatever width, or a checkpoint with that under "model"."""
@@ -45,7 +43,6 @@ class TorchBackend:
 
         with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self.device == "cuda"):
             given = torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(self.device)
-            given = given.to(memory_format=torch.channels_last_3d)
             out: NDArray[np.float32] = self._network(given).float().cpu().contiguous().numpy()
         return out
 
@@ -61,40 +58,13 @@ class TorchBackend:
 
 
 def _load(path: Path) -> Any:
-    """LungUNet3D with the weights of `path` (weights only: no code runs), each batch norm folded into its convolution.
-
-    Raises ModelError for files that hold something else.
-    """
+    """The network with the weights of `path` (weights only: no code runs). Raises ModelError where it holds others."""
     import torch
 
-    from lungseg_monai.networks.lung_unet3d import LungUNet3D
+    from lungseg_monai.segment.backends.plain_unet import PlainLungUNet
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        state = content.get("model", content)
-        network = LungUNet3D(features=_features(state))
-        network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in state.items()})
+        return PlainLungUNet(content.get("model", content))
     except Exception as error:  # torch raises many kinds for damaged files
         raise ModelError(f"{path} holds no weights of LungUNet3D ({type(error).__name__}): {error}") from error
-    network.eval()
-    _fold_norms(network)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-
-def _features(state: dict[str, Any]) -> list[int]:
-    """How wide the network is, which its weights tell."""
-    names = [f"unet.{part}.conv_0.conv.weight" for part in WIDTHS]
-    return [len(state[name]) for name in names]
-
-
-def _fold_norms(network: Any) -> None:
-    """Each convolution that is followed at once by a batch norm takes it over: one pass less over the voxels."""
-    from torch import nn
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    for block in network.modules():
-        norm = getattr(getattr(block, "adn", None), "N", None)
-        conv = getattr(block, "conv", None)
-        if isinstance(norm, nn.BatchNorm3d) and isinstance(conv, nn.Conv3d):
-            block.conv = fuse_conv_bn_eval(conv, norm)
-            block.adn.N = nn.Identity()
