@@ -1,6 +1,7 @@
 """`lungseg segment`: left and right lungs of chest CT."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from lungseg_monai.segment.worker import Settings
 
 LEAST_MEMORY_GB = 0.5
+# Read once, when NumPy and the networks' libraries are loaded. They wait for each other in a busy loop where a machine
+# has fewer cores than they have threads together.
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def add(commands: Any) -> None:
@@ -25,7 +29,7 @@ def add(commands: Any) -> None:
         help="a DICOM folder with anything in it, a zip archive, files (DICOM, NIfTI, NRRD, MHA), a prepared folder or "
         "a cohort; names don't matter",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="OUT", help="where <case>/lungs.nii.gz goes")
+    command.add_argument("--out", type=_folder, required=True, metavar="OUT", help="where <case>/lungs.nii.gz goes")
     _add_outputs(command.add_argument_group("results"))
     _add_model(command.add_argument_group("model"))
     _add_work(command.add_argument_group("many cases"))
@@ -96,7 +100,25 @@ def _add_choice(group: Any) -> None:
     )
 
 
+def _folder(text: str) -> Path:
+    """An empty name, as of a shell's variable that is not set, would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("its name is empty: name the folder for the results")
+    return Path(text)
+
+
+def _limit_threads(arguments: argparse.Namespace) -> None:
+    """Give each process its share of the cores. Before NumPy is imported; what the user has set stays."""
+    jobs, threads = arguments.jobs, arguments.threads
+    if threads is None and jobs > 1:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+    if threads is not None and threads > 0:
+        for name in THREAD_LIMITS:
+            os.environ.setdefault(name, str(threads))
+
+
 def run(arguments: argparse.Namespace) -> int:
+    _limit_threads(arguments)
     settings, choice = _settings(arguments), _choice(arguments)
     from lungseg_monai.segment.run import segment
 

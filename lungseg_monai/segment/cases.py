@@ -22,6 +22,8 @@ from lungseg_monai import errors
 
 OUR_FILES = ("segment.json", "report.html", "report.csv", "review.csv", "report_files")  # no case may be called so
 DRAWINGS = "RTSTRUCT or SEG: not needed to segment"
+EARLIER = "result of lungseg segment: not segmented again"
+WANTED = "wanted CT: a DICOM folder, a zip archive of DICOM files, or NIfTI, NRRD or MetaImage files"
 BESIDE = "image or mask file beside DICOM CT: name the file itself to have it segmented"
 NO_SALT = b"lungseg segment: plain files"
 
@@ -44,7 +46,8 @@ class Case:
     """One image to segment. place: a hash of what it is, whatever it holds: a series, or a file's path.
 
     contents: a hash over the headers of DICOM slices; None for other files, whose bytes are hashed when needed.
-    nbytes: about how much memory its voxels take.
+    nbytes: about how much memory its voxels take. where: the folder of its slices or its file, relative to the inputs,
+    as it may be written.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Case:
     place: str
     contents: str | None
     nbytes: int
+    where: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,9 @@ def find_cases(
     ]
     if not plans:
         reasons = "; ".join(f"{one['where']}: {one['reason']}" for one in [*refused, *ignored][:4])
-        raise errors.NothingToDoError(f"nothing to segment in {', '.join(map(str, inputs[:4]))} ({reasons or 'no CT'})")
+        raise errors.NothingToDoError(
+            f"nothing to segment in {', '.join(map(str, inputs[:4]))} ({reasons or 'no CT'}); {WANTED}"
+        )
     return Cases(_cases(plans, found, context, wanted), refused, ignored)
 
 
@@ -106,11 +112,27 @@ def _cases(plans: Sequence[CasePlan], found: Scan, context: Context, options: Co
     cases = []
     for plan in plans:
         name = safe_name(plan.name.case_id, taken, "case")
-        where = f"{plan.series_uid} {plan.rule}" if plan.slices else plan.files[0].resolve()
+        what = f"{plan.series_uid} {plan.rule}" if plan.slices else _writable(str(plan.files[0].resolve()))
         contents = fingerprint(plan, context.salt, found, options) if plan.slices else None
-        place = str(hashed(context.salt, f"place:{where}"))
-        cases.append(Case(name, plan, context.for_case(plan), place, contents, _nbytes(plan)))
+        place = str(hashed(context.salt, f"place:{what}"))
+        where = found.secrets.hide(_where(plan, found))
+        cases.append(Case(name, plan, context.for_case(plan), place, contents, _nbytes(plan), where))
     return cases
+
+
+def _where(plan: CasePlan, found: Scan) -> str:
+    path = plan.files[0]
+    if plan.slices and path != found.source:
+        path = path.parent
+    try:
+        return found.where(path)
+    except ValueError:  # a prepared folder may name files that lie elsewhere
+        return path.name
+
+
+def _writable(name: str) -> str:
+    """A name whose bytes are no text in this locale, told from all others."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _nbytes(plan: CasePlan) -> int:
@@ -141,7 +163,8 @@ def _look(
         try:
             found = scan(path, skip=skip, keep_ids=options.keep_ids, progress=progress if path.is_dir() else silent)
         except NothingToDoError as error:
-            whole.refused.append(Refusal("input", whole.where(path), whole.secrets.hide(str(error))))
+            reason = str(error).replace(str(path), path.name)  # no word of the sentence itself is hidden
+            whole.refused.append(Refusal("input", whole.where(path), whole.secrets.hide_files(reason, [path])))
             continue
         volumes += _volumes_in(found, whole)
         _merge(whole, found)
@@ -177,8 +200,9 @@ def _without_doubles(whole: Scan) -> None:
 
 def _volumes_in(found: Scan, whole: Scan) -> list[tuple[str, VolumeCase]]:
     """Images of other formats in a folder, by data_prep's rules of what is an image and what its mask."""
-    files = [path for path in found.others if path.suffix.lower() != ".npz"]
-    for path in found.others:
+    others = _without_earlier(found, whole)
+    files = [path for path in others if path.suffix.lower() != ".npz"]
+    for path in others:
         if path.suffix.lower() == ".npz":
             whole.passed_over[_folder(whole, path), "NPZ: no image"] += 1
     if found.series:
@@ -191,6 +215,22 @@ def _volumes_in(found: Scan, whole: Scan) -> list[tuple[str, VolumeCase]]:
         for mask in one.masks:
             whole.passed_over[_folder(whole, mask), "mask: not needed to segment"] += 1
     return [(_file_name(one.image, one.name), replace(one, masks=())) for one in result.cases]
+
+
+def _without_earlier(found: Scan, whole: Scan) -> list[Path]:
+    """Files of other formats but for masks and previews of an earlier run, which may lie in a cohort's folder."""
+    results: dict[Path, bool] = {}
+    kept = []
+    for path in found.others:
+        above = [folder for folder in path.parents if folder.is_relative_to(found.source)]
+        for folder in above:
+            if folder not in results:
+                results[folder] = all((folder / one).is_file() for one in ("case.json", "../segment.json"))
+        if any(results[folder] for folder in above):
+            whole.passed_over[_folder(whole, path), EARLIER] += 1
+        else:
+            kept.append(path)
+    return kept
 
 
 def _folder(whole: Scan, path: Path) -> str:
@@ -235,7 +275,7 @@ def _named(volumes: Sequence[tuple[str, VolumeCase]], whole: Scan) -> list[CaseP
     for name, one in once.values():
         folder = one.image.absolute().parent.name
         twice = names.count(name.casefold()) > 1 and folder.casefold() != name.casefold()
-        called = f"{folder}-{name}" if twice and folder else name
+        called = _writable(f"{folder}-{name}" if twice and folder else name)
         patient_hash = sha256(f"volume {called}".encode()).hexdigest()[:16]
         plans.append(CasePlan(CaseId(called, called, patient_hash), [], volume=one))
     return plans

@@ -51,6 +51,8 @@ def _check_array(array: NDArray[Any]) -> NDArray[Any]:
 def _check_affine(affine_ras: NDArray[np.float64]) -> None:
     if affine_ras.shape != (4, 4) or not np.isfinite(affine_ras).all():
         raise ImageError("the image's affine is no finite 4 x 4 matrix; wanted index to mm; export the image again")
+    if not np.allclose(affine_ras[3], (0, 0, 0, 1), atol=1e-6):
+        raise ImageError(f"the affine's last row is {affine_ras[3].tolist()}; wanted 0, 0, 0, 1: is it transposed?")
     edges = affine_ras[:3, :3]
     spacing_mm = np.linalg.norm(edges, axis=0)
     # relative to the lengths: a grid of 0.5 mm is no flatter than one of 5 mm

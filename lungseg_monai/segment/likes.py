@@ -138,7 +138,8 @@ def _from_metatensor(image: Any) -> tuple[Image, Back]:
     affine = np.array(image.affine.detach().cpu(), np.float64)
     space = str(getattr(image.meta.get("space"), "value", image.meta.get("space")))
     affine_ras = LPS_TO_RAS @ affine if space == "LPS" else affine
-    array = image.as_tensor().detach().cpu().numpy()
+    held = image.as_tensor().detach().cpu()
+    array = (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()  # NumPy has no bfloat16
 
     def back(labels: Labels) -> Any:
         import torch

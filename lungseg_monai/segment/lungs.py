@@ -1,6 +1,7 @@
 """Both lungs of a chest CT, by the bundle ct_lungs: all stages from the image to labels on its own grid."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.stages import Stages
-from lungseg_monai.errors import UsageError
+from lungseg_monai.errors import ModelError, UsageError
 from lungseg_monai.segment.back import Box, labels_on_image, probability_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
@@ -20,6 +21,7 @@ from lungseg_monai.segment.infer import probabilities as infer
 from lungseg_monai.segment.options import LungOptions
 from lungseg_monai.segment.result import Flag, Segmentation
 
+NEEDED = ("cc3d", "fill_voids", "scipy")  # imported when the first image needs them: asked for before that
 LARGE_IMAGE_BYTES = 2**29  # beside such an image the network gets half as many voxels at once
 
 
@@ -45,6 +47,7 @@ class LungModel:
         options: LungOptions | None = None,
         **fields: Any,
     ) -> None:
+        _refuse_missing()
         self.names = {1: "lung_right", 2: "lung_left"}
         self.options = _options(options, fields)
         self.spacing_mm, self.window_hu = float(spacing_mm), (float(window_hu[0]), float(window_hu[1]))
@@ -121,6 +124,12 @@ class LungModel:
     def _notes(self) -> tuple[Flag, ...]:
         self.facts["device"] = self.network.device
         return tuple(Flag("backend", one, "note") for one in self.network.notes)
+
+
+def _refuse_missing() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ModelError(f"{' and '.join(missing)} not installed: pip install 'lungseg-monai[segment]'")
 
 
 def _options(options: LungOptions | None, fields: dict[str, Any]) -> LungOptions:

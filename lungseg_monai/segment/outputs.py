@@ -35,8 +35,8 @@ class OutputOptions:
     def __post_init__(self) -> None:
         unknown = [one for one in self.formats if one not in FORMATS]
         if unknown or not self.formats:
-            named = unknown[0] if unknown else "nothing"
-            raise UsageError(f"--format: {named!r} is not known; choose of {', '.join(FORMATS)}, with commas between")
+            what = f"{unknown[0]!r} is not known" if unknown else "no format was given"
+            raise UsageError(f"--format: {what}; choose of {', '.join(FORMATS)}, with commas between")
         if self.roi not in ROIS:
             raise UsageError(f"--roi {self.roi}: choose one of {', '.join(ROIS)}")
 

@@ -57,7 +57,9 @@ class SegmentResult:
     def problems(self) -> list[str]:
         """A line for each thing that failed or was refused."""
         lines = [
-            f"{one.name} {one.entry['status']}: {one.entry['error']}" for one in self.outcomes if one.entry["error"]
+            f"{one.name} {one.entry['status']}: {one.entry['error']}{_place(one)}"
+            for one in self.outcomes
+            if one.entry["error"]
         ]
         for one in self.outcomes:
             lines += [f"{one.name}: no {kind}: {why}" for kind, why in one.entry["outputs_refused"].items()]
@@ -188,6 +190,12 @@ class _Sized:
 
     def __len__(self) -> int:
         return self.length
+
+
+def _place(one: Outcome) -> str:
+    """Where a case lies, unless the error says it: its name may be a pseudonym."""
+    where = one.entry["where"]
+    return f" (in {where})" if where and where.rpartition("/")[2] not in one.entry["error"] else ""
 
 
 def _lines(one: Outcome, verbose: bool) -> list[str]:

@@ -24,7 +24,14 @@ from lungseg_monai.segment.result import Flag, Segmentation
 FOREIGN = "the folder {} is there already and was not made by lungseg segment: move it, or choose another --out"
 OTHER_INPUT = "the folder {} holds the result of another input: choose another --out, or --overwrite"
 MOST_AHEAD = 0.25  # of the free memory, for a case that is read ahead
-NO_ROOM = ("bad_alloc", "out of memory", "can't allocate memory", "cannot allocate memory", "can't start new thread")
+NO_ROOM = (
+    "bad_alloc",
+    "out of memory",
+    "failed to allocate",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "can't start new thread",
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ class Worker:
             return None
         held = contents(case)
         if record["fingerprint"] == fingerprint(held, self.settings.public(), self.model.facts):
-            return Outcome(case.name, entry_of(record), reused=True)
+            return Outcome(case.name, entry_of(record, case.where), reused=True)
         if case.place != record["place"] and held != record["contents"]:
             return _stopped(case, "refused", OTHER_INPUT.format(case.name))
         return None
@@ -153,7 +160,7 @@ class Worker:
         record["hashes"] = {"input": input_hash, "weights": _weights(self.model.facts), "outputs": {}}
         record["seconds"] = round(time.perf_counter() - loaded.began, 3)
         record = put_in_place(partial, self.out / case.name, record)
-        return Outcome(case.name, entry_of(record), seconds=record["timings_s"])
+        return Outcome(case.name, entry_of(record, case.where), seconds=record["timings_s"])
 
     def _preview(self, partial: Path, loaded: Loaded, chosen: Segmentation) -> None:
         from lungseg_monai.segment.preview import write_preview
@@ -229,10 +236,11 @@ def _has_room(case: Case) -> bool:
     return free is None or case.nbytes <= MOST_AHEAD * free
 
 
-def entry_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A finished case as segment.json has it."""
+def entry_of(record: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """A finished case as segment.json has it. where: its slices or its file, relative to this run's inputs."""
     return {
         "status": "done",
+        "where": where,
         "folder": record["case"],
         "flags": record["flags"],
         "error": None,
@@ -243,7 +251,14 @@ def entry_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stopped(case: Case, status: str, why: str) -> Outcome:
-    entry: dict[str, Any] = {"status": status, "folder": None, "flags": [], "error": why, "seconds": None}
+    entry: dict[str, Any] = {
+        "status": status,
+        "where": case.where,
+        "folder": None,
+        "flags": [],
+        "error": why,
+        "seconds": None,
+    }
     return Outcome(case.name, {**entry, "volumes_ml": {}, "outputs_refused": {}})
 
 

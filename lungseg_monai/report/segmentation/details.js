@@ -54,6 +54,15 @@ function showHeader() {
   one("#counts").textContent = [...text, about].filter(Boolean).join(" · ");
 }
 
+function showBeside() {
+  const {refused, ignored} = report;
+  if (!refused.length && !ignored.length) return;
+  const told = [["refused", refused], ["passed over", ignored]].filter(([, all]) => all.length);
+  one("#beside summary").textContent = `Also in the inputs: ${told.map(([name, all]) => `${all.length} ${name}`).join(", ")}`;
+  one("#beside ul").append(...told.flatMap(([name, all]) => all.map(text => make("li", {}, make("b", {}, `${name}: `), text))));
+  one("#beside").hidden = false;
+}
+
 function showProgress() {
   const decided = cases.filter((_, n) => store.of(n).decision);
   const rejected = decided.filter(one => store.all[one.name].decision === "reject").length;

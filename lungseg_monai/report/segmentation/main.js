@@ -32,6 +32,7 @@ one("#legend").append(...Object.entries(report.colours).flatMap(([label, colour]
 drawList();
 filterList();
 showHeader();
+showBeside();
 showProgress();
 window.lungsegReport = {viewer, store, cases};
 viewer.start().then(() => choose(0));

@@ -121,6 +121,8 @@ def _content(found: Segmented, entries: list[dict[str, Any]]) -> dict[str, Any]:
         "colours": {str(label): colour for label, colour in stills.COLOURS.items()},
         "other": stills.OTHER,
         "cases": entries,
+        "refused": found.refused,
+        "ignored": found.ignored,
     }
 
 

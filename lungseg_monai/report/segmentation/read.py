@@ -11,7 +11,7 @@ from lungseg_monai.errors import NothingToDoError, ReportError
 
 SEVERITIES = ("alarm", "check", "note")
 DONE, FAILED, REFUSED = "done", "failed", "refused"
-CT, MASK = "ct.nii.gz", "lungs.nii.gz"
+CT, MASK, PACKED = "ct.nii.gz", "lungs.nii.gz", ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Case:
     @property
     def preview(self) -> tuple[Path, Path]:
         """Image and labels to show; neither need be there."""
-        return self.folder / "preview" / CT, self.folder / "preview" / MASK
+        return self.folder / "preview" / CT, self.folder / "preview" / _mask_name(self.facts)
 
     def result(self) -> str:
         """Changes where the case's result does: a decision about another result is none about this one."""
@@ -50,13 +50,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Segmented:
-    """A whole segmentation; cases in the order in which they should be looked at."""
+    """A whole segmentation; cases in the order in which they should be looked at.
+
+    refused, ignored: what else lay in the inputs, a sentence each.
+    """
 
     folder: Path
     model: Mapping[str, Any]
     settings: Mapping[str, Any]
     versions: Mapping[str, Any]
     cases: tuple[Case, ...]
+    refused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def key(self) -> str:
         """What decisions are kept under: the folder's name, the model and its settings."""
@@ -79,12 +84,35 @@ def read_segmentation(out: Path) -> Segmented:
         raise ReportError(f"{path} holds no object with cases or can't be read: run lungseg segment again")
     cases = [_case(out, name, mapping(entry)) for name, entry in content["cases"].items()]
     of = {name: mapping(content.get(name)) for name in ("model", "settings", "versions")}
-    return Segmented(out, cases=tuple(sorted(cases, key=_order)), **of)
+    refused = tuple(_told(one, "what", "where", "reason") for one in _listed(content.get("refused")))
+    ignored = tuple(_told(one, "files", "reason", "where") for one in _listed(content.get("ignored")))
+    return Segmented(out, cases=tuple(sorted(cases, key=_order)), refused=refused, ignored=ignored, **of)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """`value` where it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _told(entry: Any, *keys: str) -> str:
+    """The values in a line; what is no object as it is."""
+    of = mapping(entry)
+    return ", ".join(str(of[key]) for key in keys if of.get(key) not in (None, "")) if of else str(entry)
+
+
+def _mask_name(facts: Mapping[str, Any]) -> str:
+    """The file of the labels to show, which is called after what the model finds: a name, never a path."""
+    hashed = mapping(mapping(facts.get("hashes")).get("outputs"))
+    beside = [name.rpartition("/")[2] for name in hashed if str(name).startswith("preview/")]
+    written = mapping(facts.get("outputs")).get("nifti")
+    for name in [*beside, str(written).rpartition("/")[2]]:
+        if name.endswith(PACKED) and name != CT:
+            return name
+    return MASK
 
 
 def _case(out: Path, name: str, entry: Mapping[str, Any]) -> Case:
