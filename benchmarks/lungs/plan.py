@@ -119,9 +119,7 @@ def try_all(todo: list[Task], jobs: int) -> list[Tried]:
 
 def turns(jobs: int, patients: int = TURNED) -> list[tuple[str, int, dict[int, float]]]:
     """(axes, patient, Dice of each lung against the mask of the same voxels in the usual order)."""
-    todo = [(number, name) for number in range(patients) for name in phantoms.TURNS if name != "LPS"]
-    parts = [[one for one in todo if one[0] == number] for number in range(patients)]
-    return [one for done in _spread(_turn, parts, jobs) for one in done]
+    return [one for done in _spread(_turn, range(patients), jobs) for one in done]
 
 
 def _try(task: Task) -> list[Tried]:
@@ -129,12 +127,13 @@ def _try(task: Task) -> list[Tried]:
     return [Tried(task.group, row, task.number, tried(make(row, task.number))) for row in task.rows]
 
 
-def _turn(todo: list[tuple[int, str]]) -> list[tuple[str, int, dict[int, float]]]:
+def _turn(number: int) -> list[tuple[str, int, dict[int, float]]]:
+    usual = segmented(phantoms.turned_patient("LPS", number), NETWORK)[0]
     found = []
-    for number, name in todo:
-        usual = segmented(phantoms.turned_patient("LPS", number), NETWORK)[0]
-        labels = phantoms.TURNS[name].back(segmented(phantoms.turned_patient(name, number), NETWORK)[0])
-        found.append((name, number, {side: dice(labels == side, usual == side) for side in (1, 2)}))
+    for name in phantoms.TURNS:
+        if name != "LPS":
+            labels = phantoms.TURNS[name].back(segmented(phantoms.turned_patient(name, number), NETWORK)[0])
+            found.append((name, number, {side: dice(labels == side, usual == side) for side in (1, 2)}))
     return found
 
 
