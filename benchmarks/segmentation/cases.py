@@ -46,7 +46,7 @@ def tall_image(case: Path, path: Path) -> Path:
     random = np.random.default_rng(0)
     partial = path.with_name(f".{path.name}")
     with partial.open("wb") as stream:
-        stream.write(nifti_header(shape, np.dtype(np.int16), affine_ras))
+        stream.write(nifti_header(shape, np.dtype(np.int16), affine_ras).ljust(352, b"\0"))  # no extensions
         for k in range(TALL):
             chest = (k - (TALL - FINER * hu.shape[2])) / FINER
             below = max(int(np.floor(chest)), 0)

@@ -52,7 +52,7 @@ def text(single: Sequence[Row], many: Sequence[Row], tall: Sequence[Row], count:
     rival = next((row for row in single if "lungmask" in row.name), None)
     if rival and not rival.failed:
         whole, network = rival.told(r"; ([\d.]+) s in all"), rival.told(r"network ([\d.]+) s")
-        scaled = f" Its network ran on 40 of the 200 slices: scaled to all, {network:.0f} s of {whole:.0f} s in all."
+        scaled = f" Its network ran on 20 of the 200 slices: scaled to all, {network:.0f} s of {whole:.0f} s in all."
     parts = [head, SINGLE, "\n", _table(single), RIVAL.format(scaled=scaled), STAGES, "\n", _stages(single)]
     if many:
         parts += [MANY.format(count=count), "\n", _many(many, single, count)]

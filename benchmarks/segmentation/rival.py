@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-SIZE, BATCH, BATCHES = 256, 20, 2
+SIZE, BATCH, BATCHES = 256, 20, 1
 WIDTHS = (64, 128, 256, 512, 1024)
 WINDOW_HU = (-1024, 600)
 
