@@ -9,6 +9,7 @@ from benchmarks.peers.speed_case import copies
 SPACING_MM = (0.9766, 0.9766, 1.83)
 SHAPE = (512, 512, 200)
 TALL = 2000
+AIR_HU = -1024
 FINER = 3  # slices of the tall image for one of the chest
 
 
@@ -54,7 +55,7 @@ def tall_image(case: Path, path: Path) -> Path:
             above = min(below + 1, hu.shape[2] - 1)
             plane = body if chest < 0 else hu[:, :, below] * (1 - share) + hu[:, :, above] * share
             noise = random.standard_normal(body.shape, np.float32) * np.float32(15 if chest < 0 else 5)
-            stream.write(np.rint(plane + noise).astype(np.int16).tobytes(order="F"))
+            stream.write(np.rint(np.maximum(plane + noise, AIR_HU)).astype(np.int16).tobytes(order="F"))
     partial.rename(path)
     return path
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from lungseg_monai.segment.grid import View, box_of, image_box, to_image_grid
 
 Box = tuple[slice, slice, slice]
+NEEDED = 2  # voxels of the network's grid round what is found, which interpolation beside it sees
 
 
 def labels_on_image(
@@ -17,12 +18,15 @@ def labels_on_image(
     background: background. None instead of a box where nothing was found.
     """
     labels = _like_image(view, np.uint8)
-    lead = probability[1:] - probability[:1]
-    box = box_of(np.any(lead > 0, axis=0, keepdims=True)[0], margin=0)
-    if box is None:
+    found_somewhere = probability[1] > probability[0]
+    for other in probability[2:]:
+        found_somewhere |= other > probability[0]
+    box, wide = (box_of(found_somewhere, margin) for margin in (0, NEEDED))
+    if box is None or wide is None:
         return labels, None
+    lead = probability[(slice(1, None), *wide)] - probability[(slice(0, 1), *wide)]
     inside = image_box(view, box)
-    for part, found in to_image_grid(lead, view, inside, threads):
+    for part, found in to_image_grid(lead, view.crop(wide), inside, threads):
         labels[part] = _likeliest(found)
     return labels, inside
 
