@@ -9,8 +9,10 @@ from benchmarks.segmentation.timing import Row
 
 HEAD = """# Time and memory of `lungseg segment`
 
-Written by `python -m benchmarks.segmentation`, which makes all that it measures. {day}; {machine};
-{versions}.
+Written by `python -m benchmarks.segmentation`, which makes all that it measures.
+
+- {day}, {machine}
+- {versions}
 
 Whole processes, Python's start and all imports included, files in the page cache; medians of the runs after a first
 one. CPU is user + system time: where other work shares the machine it is the steadier figure. Peak memory: of all
@@ -52,7 +54,7 @@ def text(single: Sequence[Row], many: Sequence[Row], tall: Sequence[Row], count:
     rival = next((row for row in single if "lungmask" in row.name), None)
     if rival and not rival.failed:
         whole, network = rival.told(r"; ([\d.]+) s in all"), rival.told(r"network ([\d.]+) s")
-        scaled = f" Its network ran on 20 of the 200 slices: scaled to all, {network:.0f} s of {whole:.0f} s in all."
+        scaled = f"\nIts network ran on 20 of the 200 slices: scaled to all, {network:.0f} s of {whole:.0f} s in all."
     parts = [head, SINGLE, "\n", _table(single), RIVAL.format(scaled=scaled), STAGES, "\n", _stages(single)]
     if many:
         parts += [MANY.format(count=count), "\n", _many(many, single, count)]
