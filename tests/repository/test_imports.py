@@ -27,7 +27,7 @@ def test_preparation_is_an_island(path):
 
 
 LIGHT = ROOT / "lungseg_monai"
-WITH_TORCH = {"backends/torch_backend.py", "synthesis/dataset.py"}
+WITH_TORCH = {"backends/torch_backend.py", "backends/plain_unet.py", "synthesis/dataset.py"}
 LIGHT_FILES = sorted({*(LIGHT / "segment").rglob("*.py"), *(LIGHT / "synthesis").rglob("*.py"), LIGHT / "segmenter.py"})
 
 
