@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import numpy as np
+
 from data_prep.stages import Stages
 
 
@@ -23,7 +25,8 @@ class ThresholdModel:
 
         stages = Stages()
         with stages.stage("threshold"):
-            labels = threshold_lungs(image.array_ijk, image.affine_ras)
+            labels = np.empty_like(image.array_ijk, np.uint8)  # laid out in memory as the image is, as ours are
+            labels[...] = threshold_lungs(image.array_ijk, image.affine_ras)
         return Segmentation(labels, self.names, timings_s=dict(stages.seconds))
 
 
