@@ -1,8 +1,8 @@
 """INPUTs -> masks, many cases, each put in place when whole: what `lungseg segment` does."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from data_prep.progress import Progress, silent
 from data_prep.report import printable
 from data_prep.stages import Stages
 from lungseg_monai.errors import LungsegError, UsageError
-from lungseg_monai.segment.cases import Case, InputOptions, find_cases
+from lungseg_monai.segment.cases import Case, Cases, InputOptions, find_cases
 from lungseg_monai.segment.journal import JOURNAL, Journal, tidy
 from lungseg_monai.segment.worker import Outcome, Settings, Worker, prefetching
 
@@ -116,28 +116,40 @@ def segment(
     try:
         with alone_in(out):
             tidy(out)
-            steps = _steps(found.cases, worker, settings, out, jobs, memory_gb)
-            facts = next(steps)
-            journal = Journal(out, settings.public(), {"refused": found.refused, "ignored": found.ignored})
-            journal.model(facts)
-            for outcome in progress(_Sized(steps, len(found.cases)), "segmenting"):
-                journal.add(outcome.name, outcome.entry)
-                result.outcomes.append(outcome)
-                result.stages.add(outcome.seconds)
-            result.journal = journal.finish()
+            try:
+                with closing(_steps(found.cases, worker, settings, out, jobs, memory_gb)) as steps:
+                    _work_off(steps, found, result, settings, progress)
+            finally:  # broken off, by Ctrl-C or an error: its processes have ended
+                with suppress(OutputError):
+                    tidy(out)
     finally:
         if fresh:
             with suppress(OSError):  # goes only if it is empty
                 out.rmdir()
-    result.outcomes.sort(key=lambda one: [case.name for case in found.cases].index(one.name))
+    order = {case.name: number for number, case in enumerate(found.cases)}
+    result.outcomes.sort(key=lambda one: order[one.name])
     if report:
         _add_report(result)
     return result
 
 
+def _work_off(
+    steps: Iterator[Any], found: Cases, result: SegmentResult, settings: Settings, progress: Progress
+) -> None:
+    """Note each outcome in the journal and in `result` when it comes."""
+    facts = next(steps)
+    journal = Journal(result.out, settings.public(), {"refused": found.refused, "ignored": found.ignored})
+    journal.model(facts)
+    for outcome in progress(_Sized(steps, len(found.cases)), "segmenting"):
+        journal.add(outcome.name, outcome.entry)
+        result.outcomes.append(outcome)
+        result.stages.add(outcome.seconds)
+    result.journal = journal.finish()
+
+
 def _steps(
     cases: Sequence[Case], worker: Worker | None, settings: Settings, out: Path, jobs: int, memory_gb: float | None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """The model's facts, then outcomes."""
     if worker is not None:
         yield from prefetching(worker, cases)

@@ -28,6 +28,7 @@ NO_ROOM = (
     "bad_alloc",
     "out of memory",
     "failed to allocate",
+    "(memoryerror)",
     "can't allocate memory",
     "cannot allocate memory",
     "can't start new thread",

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage
 from segment_factory import FakeModel, chest_hu, use_fake, write_chest, write_chest_nifti
 from segmented import LABELS, flag, write_case, write_segment_json
 
+from data_prep.errors import SeriesError
 from lungseg_monai import Segmenter
 from lungseg_monai.cli import main
 from lungseg_monai.commands.segment import THREAD_LIMITS
@@ -162,9 +164,42 @@ def test_what_the_user_set_for_threads_stays(tmp_path, model, monkeypatch):
     assert {os.environ[name] for name in THREAD_LIMITS} == {"7"}
 
 
-def test_too_little_memory_in_a_backend_is_named_so(tmp_path, monkeypatch):
+def test_breaking_off_leaves_nothing_half_made_with_processes_either(tmp_path, monkeypatch):
+    def wait():
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+        except FileExistsError:  # all but the first case take long
+            time.sleep(60)
+
+    use_fake(monkeypatch, FakeModel(before=wait))
+    paths = [write_chest_nifti(tmp_path / f"{name}.nii.gz") for name in "abc"]
+
+    def broken_off(steps, what):
+        for outcome in steps:
+            yield outcome
+            deadline = time.monotonic() + 20
+            while not list((tmp_path / "out").glob(".partial-*")) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert list((tmp_path / "out").glob(".partial-*"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(paths, tmp_path / "out", jobs=2, progress=broken_off)
+    left = {one.name for one in (tmp_path / "out").iterdir()}
+    assert left in ({"a", "segment.json"}, {"b", "segment.json"})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("OpenVINO failed on 8x8x8 voxels: Failed to allocate 100663296 bytes of memory"),
+        SeriesError("a.nii.gz is damaged or not what its ending says (MemoryError)"),
+    ],
+    ids=["backend", "reading"],
+)
+def test_too_little_memory_is_named_so_wherever_it_shows(tmp_path, monkeypatch, error):
     def no_room():
-        raise ModelError("OpenVINO failed on 8x8x8 voxels: Failed to allocate 100663296 bytes of memory")
+        raise error
 
     use_fake(monkeypatch, FakeModel(before=no_room))
     result = segment([write_chest_nifti(tmp_path / "a.nii.gz")], tmp_path / "out")
