@@ -51,6 +51,8 @@ def say(text: str) -> int:
 
     Returns PARTLY, with a line on stderr, when it could not be printed. A pipe that its reader closed is no failure.
     """
+    if sys.stdout is None:  # closed before Python began
+        return complain("results can't be printed", "the standard output is closed", PARTLY)
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

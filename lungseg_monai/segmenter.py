@@ -1,5 +1,6 @@
 """Segmentation from Python: open a bundle once, then call it with images of any kind."""
 
+import warnings
 from typing import Any
 
 from lungseg_monai.errors import UsageError
@@ -8,6 +9,11 @@ from lungseg_monai.segment.likes import take
 from lungseg_monai.segment.models import open_model
 from lungseg_monai.segment.outputs import choose_roi
 from lungseg_monai.segment.result import Segmentation
+
+
+class SegmentationWarning(UserWarning):
+    """A segmentation that is most likely wrong, or empty."""
+
 
 ROIS = ("both", "right", "left", "union")
 
@@ -41,10 +47,15 @@ class Segmenter:
 
         image: a SimpleITK image, a nibabel image, a MONAI MetaTensor, or (array, affine_ras), each answered in kind; an
         array with affine_ras beside it is answered by an array; a path (DICOM folder or zip with one CT in it, NIfTI,
-        NRRD, MHA) by a nibabel image. Values are HU. Raises ImageError for what can't be segmented.
+        NRRD, MHA) by a nibabel image. Values are HU. Raises ImageError for what can't be segmented; alarms (no lung
+        found, sides swapped) are SegmentationWarnings, all other flags are in `segment`.
         """
         held, back = take(image, affine_ras)
-        return back(self._segmented(held, probabilities=False).labels_ijk)
+        found = self._segmented(held, probabilities=False)
+        for flag in found.flags:
+            if flag.severity == "alarm":
+                warnings.warn(f"{flag.code}: {flag.what}", SegmentationWarning, stacklevel=2)
+        return back(found.labels_ijk)
 
     def segment(self, image: Any, affine_ras: Any = None, *, probabilities: bool = False) -> Segmentation:
         """As calling it, but all that is known: labels, names, flags, confidence, times, probabilities if wanted."""

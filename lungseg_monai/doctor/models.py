@@ -9,7 +9,7 @@ from lungseg_monai.bundle import CHECKOUT, INSTALLED, bundle_path
 from lungseg_monai.doctor.packages import installed
 from lungseg_monai.errors import LungsegError
 from lungseg_monai.io import sha256
-from lungseg_monai.segment.backends import KINDS, _choice
+from lungseg_monai.segment.backends import KINDS, choose_backend
 from lungseg_monai.segment.backends.weights import TABLE
 
 GOOD = ("fine", "not listed")
@@ -88,7 +88,7 @@ def _file(path: Path, wanted: str | None) -> dict[str, Any]:
 def _auto(folder: Path) -> dict[str, str] | None:
     """Which backend and device `auto` takes; None where there is none."""
     try:
-        name, device = _choice("auto", "auto", folder)
+        name, device = choose_backend("auto", "auto", folder)
     except LungsegError:
         return None
     return {"backend": name, "device": device} if (folder / "models" / KINDS[name].file).is_file() else None

@@ -175,12 +175,12 @@ def border_threshold(inside_hu: NDArray[Any], around_hu: NDArray[Any]) -> float:
 def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
     """A slab of the result, but for its holes."""
     width_mm = PIT_WIDTH * min(given.spacing_mm)
-    wide, core = given.wider(slab, 2 * given.reach + 2 * round(width_mm / given.spacing_mm[0]) + 1)
+    wide, core = given.wider(slab, 2 * given.reach + 2 * round(width_mm / given.spacing_mm[0]) + 2)
     labels, smooth = given.labels[wide], given.smooth(wide)
     dark = smooth < edge.threshold_hu
     refined = labels
     if given.options.refine:
-        refined = _cut(given, edge, wide, dark)
+        refined = _cut(given, edge, wide, smooth)
         free: Labels = (dark & (smooth > edge.darkest_hu) & (labels == 0)).view(np.uint8)
         for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
             refined = spread(refined, axes, diagonal, free)
@@ -191,15 +191,19 @@ def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
     return refined * dark[core] if given.options.vessels == "out" else refined
 
 
-def _cut(given: _Given, edge: _Edge, wide: slice, dark: NDArray[np.bool_]) -> Labels:
-    """Labels without the wall: dense voxels of the border's band that are reached from outside through dense ones."""
+def _cut(given: _Given, edge: _Edge, wide: slice, smooth: NDArray[Any]) -> Labels:
+    """Labels without the wall: what of the border's band is as dense as a wall and reached from outside through such,
+    and the blurred edge beside it. Ground glass and other lung between air and wall stays.
+    """
     labels = given.labels[wide]
     mask = (labels > 0).view(np.uint8)
-    aerated = _unblocked(edge.aerated, given.blocks, labels.shape, wide.start)
-    wall: Labels = mask & ~edge.deep[wide] & ~dark.view(np.uint8) & aerated
+    band: Labels = mask & ~edge.deep[wide] & _unblocked(edge.aerated, given.blocks, labels.shape, wide.start)
+    wall: Labels = band & (smooth > WALL_HU).view(np.uint8)
     outside: Labels = 1 - mask
     for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
         outside = spread(outside, axes, diagonal, wall)
+    blurred = band & (smooth >= edge.threshold_hu).view(np.uint8)
+    outside |= spread(outside & mask, [0, 1, 2]) & blurred
     return labels * (1 - outside)
 
 

@@ -119,7 +119,7 @@ class LungModel:
             margin = int(np.ceil(self.options.border_mm / spacing)) + 2
             wide.append(slice(max(one.start - margin, 0), min(one.stop + margin, size)))
         part = (wide[0], wide[1], wide[2])
-        labels[part] = refine(labels[part], image.array_ijk[part], image.spacing_mm, self.options)
+        labels[part] = refine(labels[part], image.array_ijk[part], image.spacing_mm, self.options, threads=self.threads)
 
     def _notes(self) -> tuple[Flag, ...]:
         self.facts["device"] = self.network.device

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg_monai.segment.aerated import regain_aerated
 from lungseg_monai.segment.airways import gas_below, windpipe
 from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.pieces import keep_pieces
@@ -47,6 +48,7 @@ def decide(
     Flags: "no_lung" (alarm), "one_lung", "uneven_lungs", "small_lung_dropped", "pieces_dropped", "airway_removed",
     "gas_removed", "sides_repaired", "cut_at_edge", "unsure".
     """
+    probability = regain_aerated(probability, hu)
     drawn = (probability[0] < 0.5).astype(np.uint8)
     if not drawn.any():
         return Decision(probability.copy(), drawn, (_no_lung(),), {})

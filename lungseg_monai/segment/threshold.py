@@ -17,6 +17,8 @@ WORKING_MM = 2.5
 SMALLEST_ML = 100.0  # of a lung
 ALONE = 0.25  # a second piece of less than this share of the first is not the other lung
 CLOSING_MM = 7.0
+TISSUE_HU = -300.0
+SHELL_MM = 4.0  # a table's shell is thinner than twice this, a body is not
 SIDE_MM = 60.0
 
 
@@ -42,7 +44,7 @@ def threshold_lungs(hu: NDArray[Any], affine_ras: NDArray[np.float64]) -> Labels
 
 def threshold_lungs_lps(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
     """As threshold_lungs for a coarse grid (2 to 4 mm) whose axes run to left, back and up."""
-    air = _air_of_body(hu, spacing_mm)
+    air = _within_body(_air_of_body(hu, spacing_mm), hu, spacing_mm)
     air &= 1 - spread(windpipe_by_hu(hu, spacing_mm), [0, 1, 2])
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     lungs = _two(air, spacing_mm, voxel_ml)
@@ -68,11 +70,25 @@ def _air_of_body(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     return dark
 
 
+def _within_body(air: Labels, hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+    """air without the pieces that lie mostly outside the largest piece of tissue: a table's foam, the room."""
+    import cc3d
+    import fill_voids
+
+    tissue = shrink((hu > TISSUE_HU).astype(np.uint8), SHELL_MM, spacing_mm)
+    body = grow(cc3d.largest_k(tissue, k=1, connectivity=6).astype(np.uint8), SHELL_MM + min(spacing_mm), spacing_mm)
+    for k in range(body.shape[2]):
+        body[:, :, k] = fill_voids.fill(body[:, :, k], in_place=False)
+    pieces = cc3d.connected_components(air, connectivity=6)
+    within = np.bincount(pieces.ravel(), body.ravel()) >= 0.5 * np.bincount(pieces.ravel())
+    return air * within[pieces].astype(np.uint8)
+
+
 def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -> Labels:
     """The two lungs out of air: its two largest pieces, or its largest one cut where it is thinnest."""
     import cc3d
 
-    labels = np.zeros_like(air)
+    labels, alone = np.zeros_like(air), None
     for cut_mm in (0.0, 3.0, 6.0, 9.0, 12.0):
         core = shrink(air, cut_mm, spacing_mm) if cut_mm else air
         pieces = cc3d.connected_components(core, connectivity=6)
@@ -89,9 +105,7 @@ def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -
             return _regrown(labels, air, round(2 * cut_mm / min(spacing_mm)))
         if not cut_mm:
             alone = (pieces == first).astype(np.uint8)
-    else:
-        return alone * _side_by_place(alone, spacing_mm)
-    return labels
+    return labels if alone is None else alone * _side_by_place(alone, spacing_mm)
 
 
 def _side_by_place(alone: Labels, spacing_mm: tuple[float, float, float]) -> Labels:

@@ -253,3 +253,22 @@ assert "torch" in sys.modules and "monai" not in sys.modules
         torch.save(other, path)
         with pytest.raises(ModelError, match="holds no weights of LungUNet3D"):
             open_backend(tmp_path, "torch", "cpu", 1)
+
+
+def test_a_backend_that_cannot_be_imported_gives_way_to_the_next(monkeypatch, tmp_path):
+    class Other:
+        name, device, sha256 = "onnxruntime", "cpu", ""
+
+        def __init__(self):
+            self.notes = []
+
+    def opening(name, device, bundle, threads):
+        if name == "openvino":
+            raise ModelError("OpenVINO can't load it") from ImportError("libtbb")
+        return Other()
+
+    monkeypatch.setattr(backends, "_open", opening)
+    monkeypatch.setattr(backends, "choose_backend", lambda *chosen: ("openvino", "cpu"))
+    assert "can't be imported" in backends.open_backend(tmp_path).notes[0]
+    with pytest.raises(ModelError):
+        backends.open_backend(tmp_path, "openvino")

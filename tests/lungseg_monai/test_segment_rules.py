@@ -224,7 +224,8 @@ def test_a_cut_lung_is_flagged_with_the_edge_that_cuts_it(axis, last, name):
 def test_holes_of_nodules_are_lung_and_those_of_masses_are_not(radius_mm, filled):
     chest = made_chest(0)
     hole = ball(chest.truth.shape, deep_point(chest.truth == 1), radius_mm)
-    decision = decided(np.where(hole, 0, chest.truth).astype(np.uint8), chest)
+    dense = np.where(hole, np.int16(40), chest.hu)
+    decision = decided(np.where(hole, 0, chest.truth).astype(np.uint8), chest, hu=dense)
     inside = decision.labels[ndimage.binary_erosion(hole)]
     assert (inside == (1 if filled else 0)).all()
 

@@ -11,7 +11,7 @@ import lungseg_monai
 from data_prep.geometry import LPS_TO_RAS
 from lungseg_monai import segmenter
 from lungseg_monai.errors import UsageError
-from lungseg_monai.segment.result import Segmentation
+from lungseg_monai.segment.result import Flag, Segmentation
 
 SHAPE, SPACING_MM = (19, 14, 11), (0.9, 1.4, 3.3)
 
@@ -132,3 +132,16 @@ def test_importing_it_loads_neither_torch_nor_monai():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] [] True"
+
+
+def test_an_alarm_warns_where_only_labels_are_returned(monkeypatch):
+    class Silent:
+        stem, names, modality, facts = "lungs", {1: "lung_right", 2: "lung_left"}, "CT", {}
+
+        def segment(self, image, *, probabilities=False):
+            empty = np.zeros(image.array_ijk.shape, np.uint8)
+            return Segmentation(empty, self.names, (Flag("no_lung", "no lung was found", "alarm"),))
+
+    monkeypatch.setattr("lungseg_monai.segmenter.open_model", lambda *args, **options: Silent())
+    with pytest.warns(segmenter.SegmentationWarning, match="no_lung"):
+        segmenter.Segmenter("ct_lungs")((np.zeros((4, 5, 6), np.float32), np.eye(4)))

@@ -62,7 +62,19 @@ def open_backend(bundle: Path, name: str = "auto", device: str = "auto", threads
         raise UsageError(f"backend {name!r} is not known; choose one of auto, {', '.join(KINDS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
-    name, device = _choice(name, device, bundle)
+    chosen, device = choose_backend(name, device, bundle)
+    try:
+        return _open(chosen, device, bundle, threads)
+    except ModelError as error:
+        others = [one for one in list(KINDS)[list(KINDS).index(chosen) + 1 :] if find_spec(KINDS[one].module)]
+        if name != "auto" or device != "cpu" or not others or not isinstance(error.__cause__, ImportError):
+            raise
+        backend = _open(others[0], device, bundle, threads)
+        backend.notes.append(f"{chosen} is installed but can't be imported: {others[0]} took its place")
+        return backend
+
+
+def _open(name: str, device: str, bundle: Path, threads: int | None) -> Backend:
     kind = KINDS[name]
     if find_spec(kind.module) is None:
         raise ModelError(f"the backend {name} is not installed: pip install 'lungseg-monai[{kind.extra}]'")
@@ -74,7 +86,7 @@ def open_backend(bundle: Path, name: str = "auto", device: str = "auto", threads
     return backend
 
 
-def _choice(name: str, device: str, bundle: Path) -> tuple[str, str]:
+def choose_backend(name: str, device: str, bundle: Path) -> tuple[str, str]:
     """Which of the backends, and on what: importing torch only to find out would cost two seconds."""
     if name == "auto" and device in ("cuda", "mps"):
         return "torch", device
