@@ -181,14 +181,14 @@ def test_auto_takes_a_gpu_then_what_is_fastest(bundle, monkeypatch, there, cuda,
     (bundle / "models" / "model.pt").touch()
     installed(monkeypatch, *there)
     monkeypatch.setattr(backends, "has_cuda", lambda: cuda)
-    assert backends._choice("auto", "auto", bundle) == wanted
+    assert backends.choose_backend("auto", "auto", bundle) == wanted
 
 
 def test_auto_takes_what_there_are_weights_for(bundle, monkeypatch):
     (bundle / "models" / "model.onnx").rename(bundle / "models" / "model.pt")
     installed(monkeypatch, "openvino", "torch")
     monkeypatch.setattr(backends, "has_cuda", lambda: False)
-    assert backends._choice("auto", "auto", bundle) == ("torch", "cpu")
+    assert backends.choose_backend("auto", "auto", bundle) == ("torch", "cpu")
 
 
 def test_what_to_install_is_said(bundle, monkeypatch):
