@@ -164,8 +164,7 @@ def run_facts(run: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     scores = next((row for row in rows if row["split"] == "validation"), {})
     numbers = checkpoint["numbers"]
     return {
-        "command": "python -m monai.bundle run training --config_file configs/train.yaml"
-        f" --meta_file configs/metadata.json --epochs {numbers['epochs']} --seed {numbers['seed']}",
+        "numbers": numbers,
         "seed": numbers["seed"],
         "epoch": best["epoch"],
         "scenes_seen": int(best["epoch"]) * int(numbers["scenes_per_epoch"]),
