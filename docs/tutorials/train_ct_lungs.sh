@@ -29,6 +29,6 @@ stage() { # name, then the settings of this stage
 
 cd "$here/bundles/ct_lungs"
 stage first "$@"
-stage second --pretrained "$out/first/checkpoints/best.pt" --epochs 7 --coarse_share 0.0 --easiest 1.0 \
-  --learning_rate 0.001 --frozen_share 0.3 --seed 1 "$@"
+stage second --pretrained "$out/first/checkpoints/best.pt" --epochs 4 --coarse_share 0.0 --easiest 1.0 \
+  --learning_rate 0.0006 --frozen_share 1.0 --seed 1 "--validate#seed" 1000003 "$@"
 python -m lungseg_monai.training.export_lungs "$out/second" --bundle .

@@ -73,7 +73,9 @@ def _add_work(group: Any) -> None:
     group.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes, each with its share of the cores (default 1)"
     )
-    group.add_argument("--memory-gb", type=float, metavar="GB", help="memory that one process may take (Linux)")
+    group.add_argument(
+        "--memory-gb", "--max-ram", type=float, metavar="GB", help="memory that one process may take (Linux)"
+    )
 
 
 def _add_choice(group: Any) -> None:
