@@ -54,6 +54,9 @@ def _add_outputs(group: Any) -> None:
     group.add_argument(
         "--vessels", choices=("in", "out"), help="whether vessels inside the lungs count as lung (default in)"
     )
+    group.add_argument(
+        "--mirror", action="store_true", help="ask the network twice, once mirrored: slower, a little better"
+    )
     group.add_argument("--save-probabilities", action="store_true", help="write probability.nii.gz, in percent")
     group.add_argument("--no-preview", action="store_true", help="don't write the small images that a report shows")
     group.add_argument("--report", action="store_true", help="write OUT/report.html to look at all cases")
@@ -158,10 +161,16 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         device=arguments.device,
         backend=arguments.backend,
         threads=arguments.threads,
-        options={} if arguments.vessels is None else {"vessels": arguments.vessels},
+        options=_model_options(arguments),
         outputs=OutputOptions(formats, arguments.roi, arguments.save_probabilities, not arguments.no_preview),
         overwrite=arguments.overwrite,
     )
+
+
+def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was asked of the model itself; a model that knows no such option refuses it by name."""
+    asked = {"vessels": arguments.vessels, "mirror": arguments.mirror or None}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _choice(arguments: argparse.Namespace) -> "InputOptions":

@@ -29,7 +29,9 @@ class LungModel:
     """Labels 1 "lung_right" and 2 "lung_left" for a CT of any grid. See `lungseg_monai.segment.models.Model`.
 
     bundle: folder with models/model.onnx, model.pt. device, backend, threads: as `open_backend` takes them.
-    spacing_mm, window_hu: what the network was trained on. options: LungOptions, or its fields by keyword.
+    spacing_mm, window_hu: what the network was trained on. mirror: ask it twice, once with left and right exchanged,
+    and take the mean (images beyond LARGE_IMAGE_BYTES are asked once, for their memory). options: LungOptions, or its
+    fields by keyword.
     Raises ModelError where weights or a backend are missing or damaged, UsageError for options that make no sense.
     """
 
@@ -44,6 +46,7 @@ class LungModel:
         threads: int | None = None,
         spacing_mm: float = 3.0,
         window_hu: tuple[float, float] = (-1024.0, 600.0),
+        mirror: bool = False,
         options: LungOptions | None = None,
         **fields: Any,
     ) -> None:
@@ -51,6 +54,7 @@ class LungModel:
         self.names = {1: "lung_right", 2: "lung_left"}
         self.options = _options(options, fields)
         self.spacing_mm, self.window_hu = float(spacing_mm), (float(window_hu[0]), float(window_hu[1]))
+        self.mirror = mirror
         self.threads = threads or cores()
         self.network: Backend = open_backend(Path(bundle), backend, device, threads)
         self.facts: dict[str, Any] = {
@@ -103,6 +107,10 @@ class LungModel:
         most = MOST_VOXELS // 2 if image.array_ijk.nbytes > LARGE_IMAGE_BYTES else MOST_VOXELS
         with stages.stage("network"):
             found = infer(view.hu, self.network, self.window_hu, most)
+            if self.mirror and most == MOST_VOXELS:
+                again = infer(np.ascontiguousarray(view.hu[::-1]), self.network, self.window_hu, most)
+                found += again[[0, 2, 1], ::-1]
+                found *= 0.5
         with stages.stage("rules"):
             decision = decide(found, view.hu, self.spacing_mm, self.options)
         with stages.stage("second opinion"):

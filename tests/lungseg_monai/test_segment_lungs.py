@@ -130,3 +130,18 @@ def test_notes_of_the_backend_are_told(model):
     assert [(flag.severity, flag.what) for flag in flags if flag.code == "backend"] == [
         ("note", "too little memory on cuda: cpu")
     ]
+
+
+def test_mirrored_the_network_is_asked_twice_and_the_sides_stay(model, monkeypatch):
+    image, truth = chest("axial")
+    shown = []
+    monkeypatch.setattr(Stub, "__call__", lambda stub, x, ask=Stub.__call__: shown.append(x.copy()) or ask(stub, x))
+    once = model.segment(image).labels_ijk
+    model.mirror = True
+    twice = model.segment(image).labels_ijk
+    assert len(shown) == 3 and not np.array_equal(shown[1], shown[2])
+    assert (once == twice).mean() > 0.999
+    for label in (1, 2):
+        assert 2 * ((twice == label) & (truth == label)).sum() > 0.98 * (
+            (twice == label).sum() + (truth == label).sum()
+        )
