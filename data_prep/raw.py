@@ -2,6 +2,7 @@
 
 import re
 import struct
+from functools import cache
 
 Value = str | int | list[str] | list[int]
 
@@ -115,8 +116,21 @@ def _skip_item(data: bytes, at: int, end: int | None, implicit: bool, depth: int
         tag, vr, length, at = implicit_head(data, at) if implicit else explicit_head(data, at)
         if tag >> 16 >= 0xFFFE or (length == UNDEFINED and vr not in (b"SQ", b"")):
             raise OddError
+        if length == UNDEFINED and vr == b"" and is_no_sequence(tag):
+            raise OddError
         at = skip_items(data, at, implicit, depth + 1) if length == UNDEFINED else at + length
     return at
+
+
+@cache
+def is_no_sequence(tag: int) -> bool:
+    """Whether the dictionary (PS3.6) gives the element another VR than SQ; pydicom then ends it in ways of its own.
+
+    Asked only where an implicit VR meets an undefined length.
+    """
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    return bool(dictionary_has_tag(tag)) and dictionary_VR(tag) != "SQ"
 
 
 def read_value(vr: str, value: bytes, encoding: str) -> Value:

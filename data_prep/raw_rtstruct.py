@@ -15,6 +15,7 @@ from data_prep.raw import (
     ascii_text,
     explicit_head,
     implicit_head,
+    is_no_sequence,
     read_start,
     read_value,
     skip_items,
@@ -43,6 +44,7 @@ FIELDS: dict[str, tuple[int, str]] = {
     "ContourGeometricType": (0x30060042, "CS"),
     "ReferencedROINumber": (0x30060084, "IS"),
 }
+SEQUENCES = {tag for tag, vr in FIELDS.values() if vr == "SQ"}
 
 
 class Element(NamedTuple):
@@ -160,6 +162,8 @@ def _places(data: bytes, at: int, end: int | None, implicit: bool) -> tuple[dict
             raise OddError
         last = tag
         if length == UNDEFINED:
+            if vr == b"" and tag not in SEQUENCES and is_no_sequence(tag):
+                raise OddError  # pydicom looks for its end in other ways
             at = skip_items(data, start, implicit)
             places[tag] = _Place(vr, start, at - 8, True)  # without the delimiter
         else:

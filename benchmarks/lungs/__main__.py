@@ -66,6 +66,7 @@ def measured(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     data = os.environ.get(real.ENVIRONMENT)
     weights = str(model(arguments.jobs).facts["weights_sha256"])[:12]
     command = "python -m benchmarks.lungs" + " --quick" * arguments.quick
+    command += f" --most {arguments.most}" if arguments.most else ""
     parts = [page.head(command, weights)]
     if "real" in wanted:
         there = list(real.measure(Path(data), arguments.jobs)) if data else []

@@ -157,6 +157,14 @@ def originals(tmp_path_factory):
     ]
 
 
+def test_an_undefined_length_where_no_sequence_belongs_is_for_pydicom_to_read(originals):
+    content = bytearray(originals[1])  # implicit, undefined lengths
+    assert len(_plain_rois(bytes(content))) == 2
+    at = content.index(b"\x06\x30\x12\x00\xff\xff\xff\xff")
+    content[at] = 0x02  # (3006,0012), a sequence, becomes (3002,0012), which is none
+    assert _plain_rois(bytes(content)) is None
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_bytes_are_read_as_pydicom_reads_them(tmp_path, originals, data):
