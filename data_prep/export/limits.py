@@ -7,7 +7,8 @@ from data_prep.export.regions import MaskError
 
 # A lung on slices of 512 x 512 takes 1 to 3 contours and some 250 points a slice, so 2,000 slices stay far below.
 # 220,000 contours took 94 s to write and to read back, 524,000 took 179 s and 2.2 GB: by that rate some 20 s at the
-# limit, which itself was not timed. Pure noise has 22,000 contours a slice: minutes and gigabytes, in a file that no planning system opens.
+# limit, which itself was not timed. Pure noise has 22,000 contours a slice: minutes and gigabytes, in a file that no
+# planning system opens.
 MOST_CONTOURS, MOST_POINTS = 50_000, 2_000_000
 FEWEST_POINTS = 4  # of a contour along the edges of voxels
 
