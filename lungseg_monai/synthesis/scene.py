@@ -24,13 +24,15 @@ class SceneOptions:
     """What is made. difficulty: 0 ordinary chests on a good scanner, 1 everything.
 
     elsewhere: share of scenes without a chest. findings: exactly these (names of pathology.FINDINGS), None draws them.
-    scan: whether the scanner adds its faults. volume_mm: extent of the grid (x, y, z), None draws one.
+    sickness: how many chests are sick and how many of those severely, against the usual mix (1). scan: whether the
+    scanner adds its faults. volume_mm: extent of the grid (x, y, z), None draws one.
     """
 
     spacing_mm: float = MM
     difficulty: float = 1.0
     elsewhere: float = 0.07
     findings: tuple[str, ...] | None = None
+    sickness: float = 1.0
     scan: bool = True
     volume_mm: tuple[float, float, float] | None = None
 
@@ -47,7 +49,7 @@ def make_scene(seed: int, index: int, options: SceneOptions = DEFAULTS) -> Scene
         chest = make_elsewhere((i, j, k), options.spacing_mm, random)
     else:
         chest = make_chest((i, j, k), options.spacing_mm, random, options.difficulty)
-        afflict(chest, random, only=options.findings, difficulty=options.difficulty)
+        afflict(chest, random, only=options.findings, difficulty=options.difficulty * options.sickness)
     chest = trim(chest, random.uniform(0, TRIM_MM, (2, 2)))
     if options.scan:
         return acquire(chest, random, difficulty=options.difficulty)

@@ -31,6 +31,11 @@ SEVERE = {
     "bullae": 1.0,
     "pleural_tumour": 0.7,
     "honeycombing": 0.8,
+    "lobar_consolidation": 1.0,
+    "dependent_consolidation": 1.0,
+    "patchy_consolidation": 0.5,
+    "small_pneumothorax": 0.5,
+    "subcutaneous_emphysema": 0.5,
 }
 """Hard findings and how often each is drawn among them."""
 
