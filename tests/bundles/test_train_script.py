@@ -1,4 +1,4 @@
-"""The one command that trains the shipped lung network: two stages, resumable, then the export."""
+"""The one command that trains the shipped lung network: three stages, resumable, then the export."""
 
 import os
 import subprocess
@@ -39,12 +39,13 @@ def train(tmp_path):
     return run
 
 
-def test_both_stages_are_trained_and_exported(train):
-    first, second, export = train("--threads", "3")
+def test_all_stages_are_trained_and_exported(train):
+    first, second, third, export = train("--threads", "3")
     assert "/RUN/first " in first and "--threads 3" in first and "--pretrained" not in first
     assert "/RUN/second " in second and "--pretrained" in second and "first/checkpoints/best.pt" in second
-    assert "export_lungs" in export
-    assert len(train()) == 1  # both are finished: exported again, no more
+    assert "/RUN/third " in third and "second/checkpoints/best.pt" in third and "{'sickness': 1.7}" in third
+    assert "export_lungs" in export and export.split()[2].endswith("/RUN/third")
+    assert len(train()) == 1  # all are finished: exported again, no more
 
 
 def test_a_paused_stage_is_resumed_before_the_next_begins(train):
