@@ -1,6 +1,5 @@
-"""How far two surfaces lie apart, in mm, by MONAI's surface and distance functions."""
+"""How far two surfaces lie apart, in mm."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,30 +8,43 @@ from numpy.typing import NDArray
 from lungseg_monai.evaluation.metrics import BoolArray, Score
 
 SURFACE_METRICS = ("hd95_mm", "msd_mm")
+SURFACE_DICE = "surface_dice"
+ROUNDING_MM = 1e-6  # a distance this little above the tolerance is the tolerance: 3 steps of 0.7 mm are 2.1 mm
 Ranges = Sequence[tuple[int, int]]
 
 
 def surface_scores(
-    predicted: BoolArray, reference: BoolArray, spacing_mm: Sequence[float], slices: Ranges | None = None
+    predicted: BoolArray,
+    reference: BoolArray,
+    spacing_mm: Sequence[float],
+    slices: Ranges | None = None,
+    tolerance_mm: float | None = None,
 ) -> dict[str, Score]:
-    """95th percentile Hausdorff distance and mean surface distance of two (I, J, K) masks.
+    """95th percentile Hausdorff distance and mean surface distance of two (I, J, K) masks; surface Dice if asked.
 
     A surface is the set of voxels with a face neighbour outside the mask (the volume's end is outside); distances
     are between voxel centres, each way to the nearest one. `hd95_mm` is the larger of the two directions' 95th
-    percentiles, `msd_mm` the mean over both directions' distances together: both symmetric.
+    percentiles, `msd_mm` the mean over both directions' distances together: both symmetric. With `tolerance_mm` also
+    `surface_dice`: of the surface voxels of both, the share that lies no farther than that from the other surface.
     `slices`: ascending, separate [start, stop) ranges of the third axis that count; a cut there is no surface.
-    None for both scores where either mask is empty in these slices.
+    None for both distances where either mask is empty in these slices; there surface Dice is 0, None if both are.
+    As MONAI's metrics (without subvoxels), which need torch.
     """
     ranges = [(0, predicted.shape[2])] if slices is None else slices
     box = _in_plane_box(predicted | reference)
-    surfaces = _surfaces(predicted[box], reference[box], ranges)
-    if not all(surface.any() for surface in surfaces):
-        return dict.fromkeys(SURFACE_METRICS)
-    there, back = _distances_mm(*surfaces, spacing_mm), _distances_mm(*surfaces[::-1], spacing_mm)
-    return {
+    points = [_surface_mm(mask[box], ranges, spacing_mm) for mask in (predicted, reference)]
+    if not all(len(one) for one in points):
+        scores: dict[str, Score] = dict.fromkeys(SURFACE_METRICS)
+        return scores if tolerance_mm is None else scores | {SURFACE_DICE: 0.0 if any(map(len, points)) else None}
+    there, back = _distances_mm(*points), _distances_mm(*points[::-1])
+    both = np.concatenate([there, back])
+    scores = {
         "hd95_mm": float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        "msd_mm": float(np.concatenate([there, back]).mean(dtype=np.float64)),
+        "msd_mm": float(both.mean()),
     }
+    if tolerance_mm is not None:
+        scores[SURFACE_DICE] = float(np.mean(both <= tolerance_mm + ROUNDING_MM))
+    return scores
 
 
 def _in_plane_box(mask: BoolArray) -> tuple[slice, slice]:
@@ -44,29 +56,24 @@ def _in_plane_box(mask: BoolArray) -> tuple[slice, slice]:
     return sides[0], sides[1]
 
 
-def _surfaces(predicted: BoolArray, reference: BoolArray, ranges: Ranges) -> tuple[BoolArray, BoolArray]:
-    from monai.metrics.utils import get_mask_edges
+def _surface_mm(mask: BoolArray, ranges: Ranges, spacing_mm: Sequence[float]) -> NDArray[np.float64]:
+    """(n, 3): the surface's voxel centres in these slices, in mm along the array's axes."""
+    from scipy.ndimage import binary_erosion
 
-    surfaces = np.zeros(predicted.shape, bool), np.zeros(reference.shape, bool)
+    points = [np.zeros((0, 3))]
     for start, stop in ranges:
         # Where a range ends inside the volume, its last slice goes on for one more, so that the cut is no surface.
-        below, above = int(start > 0), int(stop < predicted.shape[2])
-        blocks = [
-            np.pad(mask[:, :, start:stop], ((0, 0), (0, 0), (below, above)), mode="edge")
-            for mask in (predicted, reference)
-        ]
-        if not blocks[0].size:
+        below, above = int(start > 0), int(stop < mask.shape[2])
+        block = np.pad(mask[:, :, start:stop], ((0, 0), (0, 0), (below, above)), mode="edge")
+        if not block.any():
             continue
-        with warnings.catch_warnings():  # MONAI 1.6 warns of an argument that it passes itself
-            warnings.simplefilter("ignore", FutureWarning)
-            edges = get_mask_edges(*blocks, crop=False)
-        for surface, edge in zip(surfaces, edges, strict=True):
-            surface[:, :, start:stop] = edge[:, :, below : below + stop - start]
-    return surfaces
+        surface = (block & ~binary_erosion(block))[:, :, below : below + stop - start]
+        points.append((np.argwhere(surface) + np.array([0, 0, start])) * np.asarray(spacing_mm, np.float64))
+    return np.concatenate(points)
 
 
-def _distances_mm(source: BoolArray, target: BoolArray, spacing_mm: Sequence[float]) -> NDArray[np.floating]:
-    """From each voxel of `source` to the nearest one of `target`."""
-    from monai.metrics.utils import get_surface_distance
+def _distances_mm(source_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From each point of `source_mm` to the nearest one of `target_mm`."""
+    from scipy.spatial import KDTree
 
-    return np.asarray(get_surface_distance(source, target, spacing=list(spacing_mm)))
+    return np.asarray(KDTree(target_mm, leafsize=32).query(source_mm)[0])
