@@ -6,7 +6,7 @@ our reading ("to convert the network prediction to binary masks"); the authors' 
 The lungs, the pieces by volume, a kernel in millimetres and empty ends are options.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,8 +17,10 @@ from lungseg_monai.errors import ConfigError
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
+Box = tuple[slice, slice, slice]
 KERNELS = ("disk", "square", "none")
 GRIDS = ("network", "image")
+GROUP = 8  # voxels
 EPSILON = 1e-6  # a pixel whose distance is the radius but for rounding belongs to the disk
 
 
@@ -179,11 +181,16 @@ def _near(mask: Mask, lungs: Mask, within_mm: float, spacing_mm: Spacing) -> Mas
 
     kept = mask & lungs
     outside = mask & ~lungs
-    margin = [int(np.ceil(within_mm / step)) for step in spacing_mm]
-    box = _box(outside, (margin[0], margin[1], margin[2]))
-    if box is not None and lungs[box].any():
-        away_mm = distance_transform_edt(~lungs[box], sampling=spacing_mm)
-        kept[box] |= outside[box] & (away_mm <= within_mm * (1 + EPSILON))
+    margin = tuple(int(np.ceil(within_mm / step)) for step in spacing_mm)
+    for part, own in _groups(outside):
+        box = tuple(
+            slice(max(one.start - more, 0), min(one.stop + more, size))
+            for one, more, size in zip(part, margin, mask.shape, strict=True)
+        )
+        if lungs[box].any():
+            away_mm = distance_transform_edt(~lungs[box], sampling=spacing_mm)
+            inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box, strict=True))
+            kept[part] |= own & (away_mm[inner] <= within_mm * (1 + EPSILON))
     return kept
 
 
@@ -191,21 +198,45 @@ def _large(mask: Mask, least_mm3: float, spacing_mm: Spacing) -> Mask:
     """mask without its pieces of less than least_mm3."""
     from scipy.ndimage import label
 
-    box = _box(mask, (0, 0, 0))
-    if box is None:
-        return mask
-    pieces, _ = label(mask[box], np.ones((3, 3, 3)))
-    mm3 = np.bincount(pieces.ravel()) * float(np.prod(spacing_mm))
-    keep = mm3 >= least_mm3 * (1 - EPSILON)
-    keep[0] = False
     out = np.zeros_like(mask)
-    out[box] = keep[pieces]
+    for part, own in _groups(mask):
+        pieces, _ = label(own, np.ones((3, 3, 3)))
+        keep = np.bincount(pieces.ravel()) * float(np.prod(spacing_mm)) >= least_mm3 * (1 - EPSILON)
+        keep[0] = False
+        out[part] |= keep[pieces]
     return out
 
 
-def _box(mask: Mask, margin: tuple[int, int, int]) -> tuple[slice, slice, slice] | None:
+def _groups(mask: Mask) -> Iterator[tuple[Box, Mask]]:
+    """Boxes, and what of `mask` in each of them belongs to it: no voxel of one group touches one of another.
+
+    Groups are pieces of a grid coarser by GROUP, so that specks far apart don't cost the volume between them.
+    """
+    from scipy.ndimage import find_objects, label
+
+    whole = _box(mask, (0, 0, 0))
+    if whole is None:
+        return
+    coarse = mask[whole]
+    for axis, size in enumerate(coarse.shape):
+        coarse = np.logical_or.reduceat(coarse, np.arange(0, size, GROUP), axis=axis)
+    numbers, _ = label(coarse, np.ones((3, 3, 3)))
+    for number, found in enumerate(find_objects(numbers), start=1):
+        part = tuple(
+            slice(outer.start + one.start * GROUP, min(outer.start + one.stop * GROUP, outer.stop))
+            for outer, one in zip(whole, found, strict=True)
+        )
+        own = numbers[found] == number
+        for axis in range(3):
+            own = own.repeat(GROUP, axis=axis)
+        held = mask[part]
+        i, j, k = held.shape
+        yield (part[0], part[1], part[2]), held & own[:i, :j, :k]
+
+
+def _box(mask: Mask, margin: tuple[int, int, int]) -> Box | None:
     """The smallest box round what is set, wider by `margin` within the array; None where nothing is set."""
-    plane: Mask = mask.any(axis=2)
+    plane = np.asarray(mask.any(axis=2))
     sides = (plane.any(axis=1), plane.any(axis=0), mask.any(axis=(0, 1)))
     places = [np.flatnonzero(side) for side in sides]
     if not len(places[0]):
