@@ -1,0 +1,45 @@
+"""The tumour networks of Kamal et al. by name: the proposed one, Table 4's ablations and Table 3's rivals."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from lungseg_monai.errors import ConfigError
+from lungseg_monai.networks.blocks import initialise_glorot, set_norm_momentum
+from lungseg_monai.networks.recurrent_denseunet import RecurrentDenseUNet3D
+
+TUMOR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "recurrent_3d_denseunet": RecurrentDenseUNet3D,
+    "unet3d": partial(RecurrentDenseUNet3D, dense="none", recurrent_layers=0),
+    "denseunet3d": partial(RecurrentDenseUNet3D, dense="full", recurrent_layers=0),
+    "denseunet3d_recurrent": partial(RecurrentDenseUNet3D, dense="full"),
+}
+
+
+def tumor_network(
+    name: str = "recurrent_3d_denseunet",
+    width: int = 32,
+    dropout: float | None = None,
+    norm_momentum: float = 0.1,
+    **options: Any,
+) -> nn.Module:
+    """A network of TUMOR_NETWORKS: (B, 1, H, W, D) float in 0..1 -> logits (B, 1, H, W, D), slices last.
+
+    width: channels of the first level, 32 in the papers; all others follow. dropout: None for the network's own.
+    norm_momentum: of batch normalisation, in PyTorch's sense; 0.1 suits short runs, 0.01 is the authors' (Keras 0.99).
+    options: the network's further ones. Weights start as Kamal et al. say, section 3.2, those of the rivals too.
+    Raises ConfigError for a name or an option that does not exist.
+    """
+    if name not in TUMOR_NETWORKS:
+        raise ConfigError(f"network {name!r} is not known; choose one of {', '.join(TUMOR_NETWORKS)}")
+    if dropout is not None:
+        options["dropout"] = dropout
+    try:
+        network = TUMOR_NETWORKS[name](width=width, **options)
+    except TypeError as error:
+        raise ConfigError(f"network {name} has no such option: {error}") from error
+    initialise_glorot(network)
+    set_norm_momentum(network, norm_momentum)
+    return network
