@@ -11,7 +11,7 @@ import numpy as np
 
 from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import grid_of, read_json
-from lungseg_monai.rois import lost_labels
+from lungseg_monai.rois import NEVER_DRAWN, is_usable, lost_labels
 
 TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes a file's name
 SECTIONS = ("training", "validation", "test")
@@ -21,7 +21,9 @@ log = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Case:
-    """One case of one section. masks: target -> files to unite; none to predict. slices: [start, stop) of axis 3."""
+    """One case of one section. masks: target -> files to unite (no file: empty); no target to predict.
+
+    slices: [start, stop) of axis 3."""
 
     case_id: str
     section: str
@@ -79,17 +81,22 @@ def select_cases(
     labels: Labels | None = None,
     needed: Sequence[str] = ("training",),
     fold: int | None = None,
+    optional: Sequence[str] = (),
 ) -> CaseLists:
     """Read dataset.json and datalist.json of a PREPARED folder and check the files that they name.
 
     `labels` says which targets a case must offer: {lungs: [lung_left, lung_right]} takes cases with ROIs labelled
     `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
+    `optional` names the targets that a case may lack: without any of its ROIs drawn the target's mask is empty (a
+    patient without tumour); with one drawn that can't be used the case is left out all the same.
     A case that can't be used is left out and named, with the reason. Raises DatasetError when a file is missing or
     damaged, when no case is left in a section of `needed`, or when there is no such fold; ConfigError for `labels` of
     another form or an unknown section.
     """
     if labels is not None:
         check_labels(labels)
+    if set(optional) - set(labels or {}):
+        raise ConfigError(f"optional targets must be among those of labels {list(labels or {})}, got {list(optional)}")
     unknown = [section for section in needed if section not in SECTIONS]
     if unknown:
         raise ConfigError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
@@ -101,7 +108,7 @@ def select_cases(
         sections = {name: list(datalist.get(name, [])) for name in SECTIONS}
         if fold is not None:
             sections["training"], sections["validation"] = _fold(sections["training"], fold)
-        cases, left_out = _check_all(folder, known, sections, labels)
+        cases, left_out = _check_all(folder, known, sections, labels, optional)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
             f"dataset.json or datalist.json in {folder} is damaged ({type(error).__name__}: {error}). "
@@ -151,14 +158,18 @@ def _fold(entries: list[dict[str, Any]], fold: int) -> tuple[list[dict[str, Any]
 
 
 def _check_all(
-    folder: Path, known: dict[str, Any], sections: dict[str, list[dict[str, Any]]], labels: Labels | None
+    folder: Path,
+    known: dict[str, Any],
+    sections: dict[str, list[dict[str, Any]]],
+    labels: Labels | None,
+    optional: Sequence[str],
 ) -> tuple[list[Case], list[dict[str, str]]]:
     cases, left_out = [], []
     for section, entries in sections.items():
         for entry in entries:
             case_id = str(entry["case_id"])
             try:
-                cases.append(_check(folder, known.get(case_id), entry, section, labels))
+                cases.append(_check(folder, known.get(case_id), entry, section, labels, optional))
             except LeftOut as reason:
                 kind = "damaged" if reason.damaged else "no label"
                 left_out.append({"case_id": case_id, "section": section, "reason": str(reason), "kind": kind})
@@ -166,12 +177,17 @@ def _check_all(
 
 
 def _check(
-    folder: Path, known: dict[str, Any] | None, entry: dict[str, Any], section: str, labels: Labels | None
+    folder: Path,
+    known: dict[str, Any] | None,
+    entry: dict[str, Any],
+    section: str,
+    labels: Labels | None,
+    optional: Sequence[str],
 ) -> Case:
     """The entry as a Case whose files are there and lie on one grid. Raises LeftOut."""
     if known is None or known["status"] != "ok":
         raise LeftOut("dataset.json does not have it as usable: run lungseg-prep split again", damaged=True)
-    masks = _masks(folder, known, entry, labels) if labels else {}
+    masks = _masks(folder, known, entry, labels, optional) if labels else {}
     image = folder / entry["image"]
     shape, affine = _grid(image)
     for path in (path for paths in masks.values() for path in paths):
@@ -188,14 +204,23 @@ def _check(
     return Case(str(entry["case_id"]), section, image, shape, masks, slices)
 
 
-def _masks(folder: Path, known: dict[str, Any], entry: dict[str, Any], labels: Labels) -> dict[str, list[Path]]:
-    """target -> mask files. A target is made of ROIs that carry its own name, else of all of its parts."""
+def _masks(
+    folder: Path, known: dict[str, Any], entry: dict[str, Any], labels: Labels, optional: Sequence[str]
+) -> dict[str, list[Path]]:
+    """target -> mask files. A target is made of ROIs that carry its own name, else of all of its parts.
+
+    An `optional` one of which nothing was drawn has no file.
+    """
     files: dict[str, list[Path]] = {}
     for name, file in zip(entry["label_names"], entry["label"], strict=True):
         files.setdefault(name, []).append(folder / file)
     lost = lost_labels(known["rois"])
-    found = {}
+    drawn = {roi["label"] for roi in known["rois"] if is_usable(roi) or roi.get("reason") != NEVER_DRAWN}
+    found: dict[str, list[Path]] = {}
     for target, parts in labels.items():
+        if target in optional and not {target, *parts} & drawn:
+            found[target] = []
+            continue
         wanted = [target] if target in files else list(parts)
         missing = [part for part in wanted if part not in files or part in lost]
         if missing or not wanted:
