@@ -5,6 +5,7 @@ one value, holds the sums of the whole volume, knows no box, and does not say wh
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,22 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch import Tensor
 
-from lungseg_monai.errors import ImageError
+from lungseg_monai.errors import ConfigError, ImageError
 from lungseg_monai.segment.backends.devices import has_bf16
-from lungseg_monai.window_stream import Floats, WindowAverage, WindowOptions, windows
+from lungseg_monai.window_stream import KEPT, Floats, WindowAverage, WindowOptions, windows
 
 __all__ = ["SliceWindowInferer", "windows"]
+PRECISIONS = ("float32", "bf16")
 
 
 class SliceWindowInferer(Inferer):
-    """Probabilities (B, 1, H, W, D) float32 of a volume of the same shape: the mean over all windows with a slice.
+    """Probabilities (B, 1, H, W, D) of a volume of the same shape: the mean over all windows that hold a slice.
 
-    The arguments are those of WindowOptions. precision: "float32", or "bf16": autocast where the processor or GPU
-    computes in it; elsewhere float32, with a note in `notes`.
+    slices, stride, batch_size, box, memory_gb, sigmoid, prepare_window, divisor: as in WindowOptions.
+    precision: "float32", or "bf16": autocast where the processor or GPU computes in it; elsewhere float32, with a note.
+    keep: "float32", "float16" or "uint8" (255 times the probability), which take a half and a quarter of the memory.
+    notes: what went otherwise than asked: smaller batches, no bf16.
+    Raises ConfigError or UsageError for what makes no sense.
     """
 
     def __init__(
@@ -33,33 +38,42 @@ class SliceWindowInferer(Inferer):
         stride: int = 1,
         batch_size: int = 1,
         precision: str = "float32",
-        box: Any = None,
+        box: Sequence[Sequence[int]] | None = None,
+        keep: str = "float32",
         **options: Any,
     ) -> None:
         super().__init__()
-        if precision not in ("float32", "bf16"):
-            raise ValueError(f"precision must be float32 or bf16, got {precision!r}")
-        self.options = WindowOptions(slices=slices, stride=stride, batch_size=batch_size, box=box, **options)
-        self.precision = precision
+        if precision not in PRECISIONS or keep not in KEPT:
+            raise ConfigError(
+                f"precision must be one of {', '.join(PRECISIONS)} and keep one of {', '.join(KEPT)}, got "
+                f"{precision!r} and {keep!r}"
+            )
+        spans: Any = None if box is None else tuple(tuple(map(int, span)) for span in box)
+        self.options = WindowOptions(slices=slices, stride=stride, batch_size=batch_size, box=spans, **options)
+        self.precision, self.keep = precision, keep
         self.notes: list[str] = []
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """`network` (N, 1, h, w, slices) -> logits of that shape, on the device of `inputs`. No gradient."""
         if inputs.ndim != 5 or inputs.shape[1] != 1:
             raise ImageError(f"the inferer takes (B, 1, H, W, D), got the shape {list(inputs.shape)}")
+        bf16, device = self._in_bf16(inputs.device), inputs.device
 
-        half = self._in_bf16(inputs.device)
-
-        def run(windows_: Floats) -> Floats:
-            given = torch.from_numpy(windows_).to(inputs.device)
-            with torch.inference_mode(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
-                out: Floats = network(given, *args, **kwargs).float().cpu().numpy()
+        def run(given: Floats) -> Floats:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                found = network(torch.from_numpy(given).to(device), *args, **kwargs)
+            out: Floats = found.float().cpu().numpy()
             return out
 
+        noted = len(self.notes)
         average = WindowAverage(run, self.options, self.notes)
-        volumes = inputs.detach().as_subclass(Tensor).cpu().float().numpy()
-        found = np.stack([average(volume[0]) for volume in volumes])[:, None]
-        result: Tensor = convert_to_dst_type(torch.from_numpy(found), inputs, dtype=torch.float32)[0]
+        found = np.zeros(inputs.shape, self.keep)
+        for volume, out in zip(inputs.detach().as_subclass(Tensor), found, strict=True):
+            average(volume[0].cpu().float().numpy(), self.keep, out[0])
+        for note in self.notes[noted:]:
+            warnings.warn(note, stacklevel=2)
+        dtype = torch.from_numpy(found).dtype
+        result: Tensor = convert_to_dst_type(torch.from_numpy(found), inputs, dtype=dtype)[0]
         return result
 
     def _in_bf16(self, device: torch.device) -> bool:

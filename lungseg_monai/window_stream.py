@@ -5,15 +5,18 @@ averaged. Each window is predicted for itself (the recurrent block starts at zer
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.errors import ImageError, UsageError
 from lungseg_monai.lung_box import Box
+from lungseg_monai.window_batches import Batches
 
 Floats = NDArray[np.float32]
+KEPT = ("float32", "float16", "uint8")
 Network = Callable[[Floats], Floats]
 
 
@@ -24,7 +27,8 @@ class WindowOptions:
     slices: of a window. stride: from window to window, at most `slices`. batch_size: windows that the network gets at
     once. divisor: of the in-plane sides that it takes. sigmoid: the network returns logits. box: indices
     ((i0, i1), (j0, j1), (k0, k1)) outside of which nothing is looked at and the probability is 0.
-    prepare: (I, J, slices) float32 -> the same, for each window on the whole plane, before it is cut to the box.
+    prepare_window: (I, J, slices) float32 -> the same, for each window on the whole plane, before it is cut to the box.
+    memory_gb: what averaging may take beyond what the process holds before; batches shrink to keep it.
     Raises UsageError for what makes no sense.
     """
 
@@ -34,7 +38,8 @@ class WindowOptions:
     divisor: int = 8
     sigmoid: bool = True
     box: Box | None = None
-    prepare: Callable[[Floats], Floats] | None = None
+    prepare_window: Callable[[Floats], Floats] | None = None
+    memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("slices", "stride", "batch_size", "divisor"):
@@ -44,6 +49,8 @@ class WindowOptions:
             raise UsageError(
                 f"stride {self.stride} would leave out slices between windows of {self.slices}: give at most that"
             )
+        if self.memory_gb is not None and not self.memory_gb > 0:
+            raise UsageError(f"memory_gb must be positive, got {self.memory_gb}")
 
 
 def windows(depth: int, slices: int = 8, stride: int = 1) -> list[int]:
@@ -64,55 +71,69 @@ def per_window_maximum(window: Floats) -> Floats:
     return window / np.float32(largest) if largest > 0 else window
 
 
-@dataclass
 class WindowAverage:
-    """Runs `network` ((N, 1, i, j, slices) float32 -> logits of that shape) over the windows of a volume.
+    """Runs `network` over the windows of volumes and averages, slice by slice.
 
+    network: (N, 1, i, j, slices) float32 -> logits of that shape, i and j multiples of the divisor.
     notes: what went otherwise than asked. batch_size: what it came down to.
     """
 
-    network: Network
-    options: WindowOptions = field(default_factory=WindowOptions)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, network: Network, options: WindowOptions | None = None, notes: list[str] | None = None) -> None:
+        self.options = options or WindowOptions()
+        self.notes = [] if notes is None else notes
+        self._batches = Batches(network, self.options.batch_size, self.options.memory_gb, self.notes)
 
-    def __post_init__(self) -> None:
-        self.batch_size = self.options.batch_size
+    @property
+    def batch_size(self) -> int:
+        return self._batches.size
 
-    def __call__(self, volume: Floats) -> Floats:
-        """(I, J, K) float -> probabilities (I, J, K) float32."""
-        found = np.zeros(volume.shape, np.float32)
-        for k, plane in self.planes(volume):
-            found[:, :, k] = plane
-        return found
+    def __call__(self, volume: Floats, keep: str = "float32", out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """(I, J, K) float in 0 ... 1 -> probabilities (I, J, K); outside the box 0.
 
-    def planes(self, volume: Floats) -> Iterator[tuple[int, Floats]]:
+        keep: of KEPT; "uint8" holds 255 times the probability. out: an array of that type to write to, perhaps on disk.
+        Raises UsageError for another keep or an out that does not fit.
+        """
+        if keep not in KEPT:
+            raise UsageError(f"keep {keep!r} is not known; choose one of {', '.join(KEPT)}")
+        if out is None:
+            out = np.zeros(volume.shape, keep)
+        elif out.shape != volume.shape or out.dtype != keep:
+            raise UsageError(f"out must be {keep} of {list(volume.shape)}, got {out.dtype} of {list(out.shape)}")
+        for k, plane in self.planes(volume, out.nbytes):
+            out[:, :, k] = np.rint(plane * 255) if keep == "uint8" else plane
+        return out
+
+    def planes(self, volume: Floats, held_bytes: int = 0) -> Iterator[tuple[int, Floats]]:
         """(I, J, K) float -> k and the probabilities (I, J) float32 of that slice, for each k of the box, in order.
 
-        No more than `slices` planes are held. Raises ImageError where the network's answer has another shape.
+        No more than `slices` planes are held. held_bytes: what the caller keeps, which counts towards memory_gb.
+        Raises ImageError where the network's answer has another shape, and where memory does not do for one window.
         """
         options = self.options
         cut = _Cut.of(volume.shape, options)
-        starts = windows(cut.depth, options.slices, options.stride)
         total = np.zeros((*cut.sides, options.slices), np.float32)
         count = np.zeros(options.slices, np.int64)
+        self._batches.fit((*cut.sides, options.slices), held_bytes + total.nbytes, options.divisor)
         done = 0
-        for start, found in self._predicted(volume, cut, starts):
+        for start, found in self._predicted(volume, cut):
             for k in range(done, start):
                 yield cut.plane(k, total, count)
             done = max(done, start)
             ring = np.arange(start, start + options.slices) % options.slices
             total[..., ring] += found
             count[ring] += 1
-        for k in range(done, max(cut.depth, options.slices)):
+        for k in range(done, cut.depth):
             if cut.holds(k):
                 yield cut.plane(k, total, count)
 
-    def _predicted(self, volume: Floats, cut: "_Cut", starts: list[int]) -> Iterator[tuple[int, Floats]]:
-        at = 0
+    def _predicted(self, volume: Floats, cut: "_Cut") -> Iterator[tuple[int, Floats]]:
+        starts, at = windows(cut.depth, self.options.slices, self.options.stride), 0
         while at < len(starts):
-            some = starts[at : at + self.batch_size]
+            some = starts[at : at + self._batches.size]
             given = np.stack([cut.window(volume, start) for start in some])[:, None]
-            found = np.asarray(self.network(given), np.float32)
+            found = self._batches.run(given)
+            if found is None:
+                continue
             if found.shape != given.shape:
                 raise ImageError(
                     f"the network answers {list(given.shape)} with {list(found.shape)}; the same shape was wanted: "
@@ -164,8 +185,8 @@ class _Cut:
         """(i, j, slices) float32, contiguous."""
         k = np.clip(np.arange(start, start + self.options.slices) + self.first, 0, self.shape[2] - 1)
         window = np.asarray(volume[:, :, k], np.float32)
-        if self.options.prepare is not None:
-            window = self.options.prepare(window)
+        if self.options.prepare_window is not None:
+            window = self.options.prepare_window(window)
         i = np.minimum(np.arange(*self.rows), self.shape[0] - 1)
         j = np.minimum(np.arange(*self.columns), self.shape[1] - 1)
         return np.ascontiguousarray(window[np.ix_(i, j)])
