@@ -21,6 +21,7 @@ Box = tuple[slice, slice, slice]
 KERNELS = ("disk", "square", "none")
 GRIDS = ("network", "image")
 GROUP = 8  # voxels
+AT_ONCE = 16  # slices that are floats on the image's grid
 EPSILON = 1e-6  # a pixel whose distance is the radius but for rounding belongs to the disk
 
 
@@ -83,7 +84,7 @@ def tumor_mask(
     Raises ConfigError where shapes or spacings can't be right.
     """
     _check(probability, spacing_mm, lungs)
-    return near_and_large(drawn(probability, rules, spacing_mm), rules, spacing_mm, lungs)
+    return select(drawn(probability, rules, spacing_mm), rules, spacing_mm, lungs)
 
 
 def mask_on_image(
@@ -96,31 +97,39 @@ def mask_on_image(
     """bool (*shape_ij, K) of probability (I, J, K) on the network's in-plane grid, which covers the same area.
 
     By rules.grid, threshold and dilation run on the network's grid, and the mask is enlarged (nearest); or the
-    probabilities are enlarged first (linear). spacing_mm and lungs belong to the image. Raises ConfigError.
+    probabilities are enlarged first (linear), a few slices at a time. spacing_mm and lungs belong to the image.
+    Raises ConfigError.
     """
     from lungseg_monai.inplane import resize_linear, resize_nearest
 
-    if rules.grid == "image":
-        return tumor_mask(resize_linear(probability, shape_ij), rules, spacing_mm, lungs)
     _check(probability, spacing_mm, None)
     ratios = [new / old for new, old in zip(shape_ij, probability.shape[:2], strict=True)]
     network_mm = (spacing_mm[0] * ratios[0], spacing_mm[1] * ratios[1], spacing_mm[2])
-    mask = resize_nearest(drawn(probability, rules, network_mm), shape_ij)
+    mask = np.zeros((*shape_ij, probability.shape[2]), bool)
+    for first in range(0, probability.shape[2], AT_ONCE):
+        some = probability[:, :, first : first + AT_ONCE]
+        if not (some > rules.threshold).any():  # nor are values between these any larger
+            continue
+        mask[:, :, first : first + AT_ONCE] = (
+            drawn(resize_linear(some, shape_ij), rules, spacing_mm)
+            if rules.grid == "image"
+            else resize_nearest(drawn(some, rules, network_mm), shape_ij)
+        )
     _check(mask, spacing_mm, lungs)
-    return near_and_large(mask, rules, spacing_mm, lungs)
+    return select(mask, rules, spacing_mm, lungs)
 
 
 def drawn(probability: NDArray[np.floating], rules: TumorRules, spacing_mm: Spacing) -> Mask:
-    """The rules that run in plane: threshold, dilation, empty ends. (I, J, K) -> bool (I, J, K)."""
-    mask = probability > rules.threshold
+    """The rules that run in plane: threshold and dilation. (I, J, K) -> bool (I, J, K)."""
+    return dilate_in_plane(probability > rules.threshold, footprint(rules, spacing_mm))
+
+
+def select(mask: Mask, rules: TumorRules, spacing_mm: Spacing, lungs: Mask | None = None) -> Mask:
+    """The rules that know the whole volume: empty ends, what lies near the lungs, pieces that are large enough."""
     skipped = int(rules.skip_ends * mask.shape[2])
     if skipped:
+        mask = mask.copy()
         mask[..., :skipped] = mask[..., mask.shape[2] - skipped :] = False
-    return dilate_in_plane(mask, footprint(rules, spacing_mm))
-
-
-def near_and_large(mask: Mask, rules: TumorRules, spacing_mm: Spacing, lungs: Mask | None = None) -> Mask:
-    """The rules that know millimetres: what lies near the lungs, in pieces that are large enough."""
     if lungs is not None and rules.within_mm is not None:
         mask = _near(mask, lungs.astype(bool, copy=False), rules.within_mm, spacing_mm)
     return _large(mask, rules.least_mm3, spacing_mm) if rules.least_mm3 > 0 else mask

@@ -24,6 +24,7 @@ from data_prep.volume_voxels import read_image_volume
 from lungseg_monai.errors import ImageError
 from lungseg_monai.segment.cases import Case
 from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.phantom_only import is_phantom_file, is_phantom_series
 from lungseg_monai.segment.result import Flag
 
 MOST_OF_MEMORY = 3  # bytes a voxel that the least of runs takes at once: int16 and a label
@@ -73,8 +74,8 @@ def load(case: Case, scratch: Path) -> Loaded:
             plan = unpack(case.plan, case.context, scratch)
         series = arrange(plan.slices, case.context.stack)
         volume = read_volume(series)
-    image = Image(volume.array_ijk, volume.grid.affine_ras)
     one = plan.slices[0]
+    image = Image(volume.array_ijk, volume.grid.affine_ras, phantom=is_phantom_series(plan.slices))
     enhanced = len({each.path for each in plan.slices}) < len(plan.slices) or any(each.frame for each in plan.slices)
     repairs = [*volume.repairs, *filter(None, [plan.name.note])]
     facts = _facts("dicom-enhanced" if enhanced else "dicom", volume.grid, repairs)
@@ -98,7 +99,7 @@ def _load_file(case: Case, began: float) -> Loaded:
         affine_ras = grid.affine_ras
         if _is_turned(path):  # data_prep counts slices along the normal; results lie as the file's own voxels do
             array, affine_ras = array[:, :, ::-1], _turned_back(affine_ras, array.shape[2])
-    image = Image(array, affine_ras)
+    image = Image(array, affine_ras, phantom=is_phantom_file(path))
     unknown = [one for one in repairs if UNKNOWN_AXES in one]
     flags = tuple(Flag("orientation_unknown", one, "check") for one in unknown)
     i, j, k = array.shape

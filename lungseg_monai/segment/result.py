@@ -25,7 +25,8 @@ class Segmentation:
     """labels_ijk: uint8 on exactly the image's grid, 0 background. names: label -> ROI name, e.g. 1 -> "lung_right".
 
     probability: (C, I, J, K) float16 for the labels in the order of `names`, only where it was asked for.
-    confidence: by ROI name, 0 to 1. timings_s: seconds by stage.
+    confidence: by ROI name, 0 to 1. timings_s: seconds by stage. beside: what else was found on the way, by what its
+    masks are called ("lungs"), on the same grid; its flags and times are among these.
     """
 
     labels_ijk: NDArray[np.uint8]
@@ -35,3 +36,4 @@ class Segmentation:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     probability: NDArray[np.float16] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # whatever else belongs into case.json
+    beside: Mapping[str, "Segmentation"] = field(default_factory=dict)
