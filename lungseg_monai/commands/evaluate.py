@@ -43,16 +43,30 @@ def add(commands: Any) -> None:
         help="Dice and IoU of two empty masks: 1, or left out and counted (default one)",
     )
     command.add_argument(
+        "--tumor",
+        action="store_true",
+        help="also what tumours are scored by: slice Dice in three conventions, lesions found and falsely found, "
+        "false-positive and false-negative slices, each with a 95 %% interval where there is one",
+    )
+    command.add_argument(
+        "--tolerance-mm",
+        type=float,
+        metavar="MM",
+        help="also surface Dice: the share of both surfaces that lies no farther than MM from the other "
+        "(default with --tumor: 3)",
+    )
+    command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="where scores.csv, scores_slices.csv and scores.json go (default: the run, else PREDICTIONS)",
+        help="where scores.csv, scores_slices.csv, scores.json and, with --tumor, scores_tumors.csv go "
+        "(default: the run, else PREDICTIONS)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from lungseg_monai.evaluation.matching import parse_labels
-    from lungseg_monai.evaluation.scores import evaluate
+    from lungseg_monai.evaluation.scores import Extras, evaluate
     from lungseg_monai.evaluation.segmentation import parse_values
     from lungseg_monai.evaluation.tables import scores_folder, write_scores
     from lungseg_monai.evaluation.text import table
@@ -65,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=progress(arguments),
         values=parse_values(arguments.values, "--values"),
         reference_values=parse_values(arguments.reference_values, "--reference-values"),
+        extras=Extras(arguments.tumor, arguments.tolerance_mm),
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
     told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)

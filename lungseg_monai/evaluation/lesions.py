@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungseg_monai.evaluation.metrics import BoolArray
 
@@ -29,11 +30,11 @@ def lesion_counts(predicted: BoolArray, reference: BoolArray, least_overlap: flo
     return LesionCounts(len(tumours), int(np.count_nonzero(found)), int(np.count_nonzero(met == 0)))
 
 
-def _pieces(mask: BoolArray, other: BoolArray) -> tuple[np.ndarray, np.ndarray]:
+def _pieces(mask: BoolArray, other: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Voxels of each piece of `mask`, and how many of them are in `other`."""
     from scipy.ndimage import find_objects, label
 
-    box = next(iter(find_objects(mask.view(np.uint8) if mask.flags.c_contiguous else mask.astype(np.uint8))), None)
+    box = next(iter(find_objects(mask.view(np.uint8))), None)
     if box is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     labels, count = label(mask[box], structure=np.ones((3, 3, 3)))

@@ -1,4 +1,4 @@
-"""scores.csv, scores_slices.csv and scores.json (docs/reference/files.md), each put in place whole."""
+"""scores.csv, scores_slices.csv, scores_tumors.csv and scores.json (docs/reference/scores.md), each written whole."""
 
 import csv
 import io
@@ -13,16 +13,22 @@ from lungseg_monai.evaluation.metrics import OVERLAP_METRICS
 CASE_KEYS = ("case_id", "section", "label")
 SLICE_KEYS = (*CASE_KEYS, "slice", "reference_voxels", "predicted_voxels")
 STAMP = ("empty", "warning")  # ends every row, so that no row is read without its policy and its warning
+ON_REQUEST = ("tolerance_mm",)  # part of the stamp where it was asked for
 
 
 def write_scores(scores: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write the three files into `folder`; returns their paths. Raises data_prep's OutputError."""
-    stamp = {name: scores[name] for name in STAMP}
+    """Write the files into `folder`; returns their paths. Raises data_prep's OutputError."""
+    policy = {name: scores[name] for name in STAMP}
+    stamp = policy | {name: scores[name] for name in ON_REQUEST if name in scores}
+    tumors = scores["tumors"]["cases"] if "tumors" in scores else []
+    kind = ("kind",) if tumors else ()
     content = {
         "scores.csv": _csv(scores["cases"], (*CASE_KEYS, *scores["metrics"]), stamp),
-        "scores_slices.csv": _csv(scores["slices"], (*SLICE_KEYS, *OVERLAP_METRICS), stamp),
-        "scores.json": json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "scores_slices.csv": _csv(scores["slices"], (*SLICE_KEYS, *kind, *OVERLAP_METRICS), policy),
     }
+    if tumors:  # their conventions are their own: --empty has no say
+        content["scores_tumors.csv"] = _csv(tumors, tuple(tumors[0]), {"warning": scores["warning"]})
+    content["scores.json"] = json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     for name, text in content.items():
         with atomic_file(folder / name) as stream:
             stream.write(text.encode("utf-8"))

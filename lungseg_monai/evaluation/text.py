@@ -5,6 +5,7 @@ from typing import Any
 
 from lungseg_monai.evaluation.predictions import NO_SECTION
 from lungseg_monai.evaluation.summary import blank_pairs, groups, select
+from lungseg_monai.evaluation.tumor_text import tumor_lines
 
 NAMES = {
     "dice": "Dice",
@@ -14,6 +15,7 @@ NAMES = {
     "recall": "recall",
     "hd95_mm": "HD95, mm",
     "msd_mm": "surface distance, mm",
+    "surface_dice": "surface Dice",
     "volume_error_ml": "volume error, ml",
     "volume_error_percent": "volume error, %",
 }
@@ -90,7 +92,11 @@ def _section(scores: Mapping[str, Any], label: str, section: str) -> Iterator[st
             yield _line(f"volume {NAMES[row['metric']]}".replace("volume volume", "volume"), row)
         elif row["metric"] in SLICE_METRICS:
             yield _line(f"slice {NAMES[row['metric']]}, {WHICH[row['slices']]}", row)
+    if "tolerance_mm" in scores:
+        yield f"  Surface Dice: tolerance {scores['tolerance_mm']:g} mm."
     yield f"  {blank_sentence(slices, section, scores['empty'])}"
+    for row in select(scores.get("tumors", {}).get("summary", ()), label, section):
+        yield from ("", *tumor_lines(row))
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:
