@@ -16,7 +16,7 @@ from lungseg_monai.io import write_json
 JOURNAL = "segment.json"
 SCHEMA = "1.0"
 PARTIAL = ".partial-"
-RUN_FACTS = ("backend", "device", "threads", "weights_file")  # how a model ran, not which one it is
+RUN_FACTS = ("backend", "device", "precision", "threads", "weights_file")  # how a model ran, not which one it is
 
 
 def fingerprint(contents: str, settings: Mapping[str, Any], model: Mapping[str, Any]) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 FORMATS = ("nifti", "rtstruct", "seg", "nrrd")
 ROIS = ("both", "right", "left", "union")
 NEEDS_DICOM = "needs the DICOM series: RTSTRUCT and SEG refer to its slices; give the DICOM folder as INPUT"
-NOTHING_DRAWN = "no lung was found: a file without regions is not written"
+NOTHING_DRAWN = "no {} was found: a file without regions is not written"
+ONE = {"lungs": "lung"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,25 @@ def label_of(names: Mapping[int, str], side: str) -> int:
     raise UsageError(f"--roi {side}: this model finds {', '.join(names.values())}")
 
 
+def all_masks(stem: str, found: Segmentation) -> dict[str, Segmentation]:
+    """What was found by what its files are called: the model's own first, then what it found on the way."""
+    return {stem: found, **found.beside}
+
+
+def write_all(folder: Path, stem: str, loaded: Loaded, found: Segmentation, options: OutputOptions) -> Files:
+    """As write_masks, for all that was found; kinds of what lies beside are called e.g. "lungs_nifti".
+
+    Probabilities are written of the model's own labels alone.
+    """
+    files = write_masks(folder, stem, loaded, found, options)
+    for name, one in found.beside.items():
+        more = write_masks(folder, name, loaded, one, replace(options, probabilities=False))
+        files.written |= {f"{name}_{kind}": file for kind, file in more.written.items()}
+        files.refused |= {f"{name}_{kind}": why for kind, why in more.refused.items()}
+        files.notes += [f"{name}: {note}" for note in more.notes]
+    return files
+
+
 def write_masks(folder: Path, stem: str, loaded: Loaded, found: Segmentation, options: OutputOptions) -> Files:
     """Write what `options` ask for into `folder`. Exports that this case can't have stand in `refused`.
 
@@ -89,6 +109,8 @@ def write_masks(folder: Path, stem: str, loaded: Loaded, found: Segmentation, op
     for kind in ("rtstruct", "seg"):
         if kind in options.formats:
             _export(kind, folder / f"{stem}_{kind}.dcm", loaded, found, files)
+            if files.refused.get(kind) == NOTHING_DRAWN:
+                files.refused[kind] = NOTHING_DRAWN.format(ONE.get(stem, stem.replace("tumor", "tumour")))
     if "nrrd" in options.formats:
         from lungseg_monai.segment.nrrd import write_seg_nrrd
 

@@ -1,6 +1,7 @@
 """A small copy of image and labels for a page to look at: about 2 mm, no axis over 256 voxels."""
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,22 +16,27 @@ MOST_VOXELS = 256
 WINDOW_HU = (-1024, 600)
 MOST_THREADS = 4
 INT16_MOST = 32767
+Labels = NDArray[np.uint8]
 
 
-def write_preview(folder: Path, image: Image, labels_ijk: NDArray[np.uint8], stem: str) -> None:
+def write_preview(
+    folder: Path, image: Image, labels_ijk: Labels, stem: str, beside: Mapping[str, Labels] | None = None
+) -> None:
     """Write folder/ct.nii.gz (int16 HU, means of blocks of voxels, clipped to WINDOW_HU) and folder/<stem>.nii.gz.
 
-    The labels are those of the voxel in the middle of each block. Axes are the image's. Raises OutputError.
+    The labels are those of the voxel in the middle of each block. Axes are the image's. beside: further labels, by
+    what their file is called. Raises OutputError.
     """
     factors = preview_factors(image.array_ijk.shape, image.spacing_mm)
     affine_ras = image.affine_ras.copy()
     affine_ras[:3, 3] += image.affine_ras[:3, :3] @ ((np.array(factors) - 1) / 2)
     affine_ras[:3, :3] *= factors
     write_nifti(folder / "ct.nii.gz", block_means(image.array_ijk, factors), affine_ras)
-    kept = [n // f * f for n, f in zip(labels_ijk.shape, factors, strict=True)]
-    # in blocks of an even number half a voxel beside their centre, which no eye sees
-    nearest = labels_ijk[tuple(slice(f // 2, n, f) for n, f in zip(kept, factors, strict=True))]
-    write_nifti(folder / f"{stem}.nii.gz", nearest, affine_ras)
+    for name, labels in {stem: labels_ijk, **(beside or {})}.items():
+        kept = [n // f * f for n, f in zip(labels.shape, factors, strict=True)]
+        # in blocks of an even number half a voxel beside their centre, which no eye sees
+        nearest = labels[tuple(slice(f // 2, n, f) for n, f in zip(kept, factors, strict=True))]
+        write_nifti(folder / f"{name}.nii.gz", nearest, affine_ras)
 
 
 def preview_factors(shape_ijk: tuple[int, ...], spacing_mm: tuple[float, ...]) -> tuple[int, int, int]:

@@ -82,7 +82,8 @@ def network_volume(
             some /= high - low
             part = resize_linear(some, shape_ij)
         else:
-            part = np.rint(resize_linear(_stretched(some), shape_ij)) / np.float32(255)
+            part = np.rint(resize_linear(_stretched(some), shape_ij))
+            part /= 255
         out[:, :, first : first + AT_ONCE] = part
     return out
 
@@ -90,4 +91,6 @@ def network_volume(
 def _stretched(slices: Floats) -> Floats:
     """(I, J, n): in each slice the lowest value becomes 0, the highest 255, in whole steps; one of one value 0."""
     low, high = slices.min(axis=(0, 1)), slices.max(axis=(0, 1))
-    return np.rint((slices - low) / np.maximum(high - low, np.finfo(np.float32).tiny) * np.float32(255))
+    out = (slices - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+    out *= 255
+    return np.rint(out, out=out)

@@ -17,7 +17,7 @@ from lungseg_monai.errors import ImageError, LungsegError
 from lungseg_monai.segment import models
 from lungseg_monai.segment.cases import Case
 from lungseg_monai.segment.journal import PARTIAL, fingerprint, is_foreign, put_in_place, read_case
-from lungseg_monai.segment.outputs import Files, OutputOptions, choose_roi, label_of, write_masks
+from lungseg_monai.segment.outputs import Files, OutputOptions, all_masks, choose_roi, label_of, write_all
 from lungseg_monai.segment.reading import Loaded, contents, free_bytes, load, voxel_hash
 from lungseg_monai.segment.result import Flag, Segmentation
 
@@ -151,9 +151,9 @@ class Worker:
             with loaded.stages.stage("segment"):
                 whole = self.model.segment(loaded.image, probabilities=wanted.probabilities)
             chosen = choose_roi(whole, wanted.roi, self.model.stem)
-            measuring = beside.submit(_measured, loaded, chosen)
+            measuring = beside.submit(_measured, loaded, all_masks(self.model.stem, chosen))
             preview = beside.submit(self._preview, partial, loaded, chosen) if wanted.preview else None
-            files = write_masks(partial, self.model.stem, loaded, chosen, wanted)
+            files = write_all(partial, self.model.stem, loaded, chosen, wanted)
             measures, input_hash = measuring.result(), hashing.result()
             if preview is not None:
                 preview.result()
@@ -167,7 +167,8 @@ class Worker:
         from lungseg_monai.segment.preview import write_preview
 
         with loaded.stages.stage("preview"):
-            write_preview(partial / "preview", loaded.image, chosen.labels_ijk, self.model.stem)
+            others = {stem: one.labels_ijk for stem, one in chosen.beside.items()}
+            write_preview(partial / "preview", loaded.image, chosen.labels_ijk, self.model.stem, others)
 
     def _record(self, case: Case, loaded: Loaded, found: Segmentation, files: Files) -> dict[str, Any]:
         """case.json but for measures and hashes (docs/reference/segment-files.md)."""
@@ -181,7 +182,8 @@ class Worker:
             "outputs": files.written,
             "outputs_refused": files.refused,
             "notes": files.notes,
-            "labels": {str(label): name for label, name in found.names.items()},
+            "labels": _labels(found),
+            "masks": {stem: _labels(one) for stem, one in all_masks(self.model.stem, found).items()},
             "confidence": {key: round(float(value), 4) for key, value in found.confidence.items()},
             "flags": [asdict(flag) for flag in _once((*loaded.flags, *found.flags))],
             "facts": dict(found.facts),
@@ -276,12 +278,21 @@ def _weights(facts: Mapping[str, Any]) -> Any:
     return next((facts[key] for key in ("weights_sha256", "weights", "sha256") if key in facts), None)
 
 
-def _measured(loaded: Loaded, found: Segmentation) -> dict[str, Any]:
-    """Measures within the labels' slices, axes turned so that memory is read in the order in which it lies."""
+def _labels(found: Segmentation) -> dict[str, str]:
+    return {str(label): name for label, name in found.names.items()}
+
+
+def _measured(loaded: Loaded, found: Mapping[str, Segmentation]) -> dict[str, Any]:
+    """Measures of each, within its labels' slices, axes turned so that memory is read in the order in which it lies."""
     from lungseg_monai.segment.measures import measure
 
+    measures: dict[str, Any] = {}
     with loaded.stages.stage("measures"):
-        labels, hu = found.labels_ijk.transpose(2, 1, 0), loaded.image.array_ijk.transpose(2, 1, 0)
-        used = [k for k, plane in enumerate(labels) if plane.any()]
-        part = slice(used[0], used[-1] + 1) if used else slice(0, 1)
-        return measure(labels[part], hu[part], loaded.image.affine_ras, found.names)
+        hu = loaded.image.array_ijk.transpose(2, 1, 0)
+        for one in found.values():
+            labels = one.labels_ijk.transpose(2, 1, 0)
+            used = [k for k, plane in enumerate(labels) if plane.any()]
+            part = slice(used[0], used[-1] + 1) if used else slice(0, 1)
+            for kind, values in measure(labels[part], hu[part], loaded.image.affine_ras, one.names).items():
+                measures.setdefault(kind, {}).update(values)
+    return measures

@@ -1,0 +1,209 @@
+"""Lung tumours in a chest CT, by the bundles of Kamal et al.'s networks: all stages from the image to its own grid."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.stages import Stages
+from lungseg_monai.errors import ConfigError, ModelError, UsageError
+from lungseg_monai.inplane import resize_linear
+from lungseg_monai.lung_box import Box, lung_box, scaled_box
+from lungseg_monai.postprocessing import TumorRules, mask_on_image
+from lungseg_monai.segment import models
+from lungseg_monai.segment.backends import Backend, open_backend
+from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.phantom_only import refuse_patients
+from lungseg_monai.segment.result import Flag, Segmentation
+from lungseg_monai.segment.trained import checkpoint_of, open_trained
+from lungseg_monai.segment.tumor_flags import confidence_of, tumor_flags
+from lungseg_monai.segment.tumor_grid import AT_ONCE, Upright, network_volume, upright
+from lungseg_monai.segment.tumor_options import TRAINED, TumorOptions, split_options
+from lungseg_monai.tuned import chosen_rules
+from lungseg_monai.window_stream import WindowAverage, WindowOptions, per_window_maximum
+
+Floats = NDArray[np.float32]
+NAME = "gtv"
+WITHIN_MM = 15.0  # of the lungs, where the rules say nothing: tumours at the wall and mediastinum lie outside of them
+
+
+class TumorModel:
+    """Label 1 "gtv" for a CT of any grid, beside the lungs if wanted. See `lungseg_monai.segment.models.Model`.
+
+    bundle: folder with models/model.onnx, model.pt. device, backend, threads: as `open_backend` takes them.
+    weights: instead of the bundle's, a run's folder or a checkpoint, by torch. rules: the bundle's own, over those of
+    TumorRules; postprocessing.json beside the weights comes before them. options: TumorOptions and rules by keyword.
+    Raises ModelError where weights or a backend are missing or damaged, UsageError for options that make no sense.
+    """
+
+    stem = "tumor"
+    modality = "CT"
+
+    def __init__(
+        self,
+        bundle: Path,
+        device: str = "auto",
+        backend: str = "auto",
+        threads: int | None = None,
+        weights: str | Path | None = None,
+        rules: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        bundle = Path(bundle)
+        self.names = {1: NAME}
+        given, changes = split_options(options)
+        self.options = TumorOptions(**given)
+        at = bundle / "models" if weights is None else checkpoint_of(Path(weights))
+        self.network: Backend
+        if weights is None:
+            self.network = open_backend(bundle, backend, device, threads, self.options.precision)
+        else:
+            self.network, numbers = open_trained(at, device, threads, self.options.precision)
+            self.options = replace(self.options, **{name: numbers[name] for name in TRAINED if name in numbers})
+        self.rules = _rules(self.options, at, rules, changes)
+        told = _metadata(bundle)
+        self.phantom_only = weights is None and told.get("phantom_only") is True
+        self.threads = threads or cores()
+        self.lungs: models.Model | None = None
+        if self.options.within:
+            lungs_backend = "auto" if weights is not None else backend
+            self.lungs = models.open_model(
+                self.options.lungs_model, device=device, backend=lungs_backend, threads=threads
+            )
+        self.facts: dict[str, Any] = {
+            "bundle": bundle.name,
+            "version": told.get("version"),
+            "weights_sha256": self.network.sha256,
+            "backend": self.network.name,
+            "device": self.network.device,
+            "precision": getattr(self.network, "precision", self.options.precision),
+            "threads": self.threads,
+            "rules": self.rules.as_dict(),
+            "phantom_only": self.phantom_only,
+            "within": _who(self.lungs),
+        }
+
+    def segment(self, image: Image, *, probabilities: bool = False) -> Segmentation:
+        """Tumours of one CT; none found is the flag "no_tumor". Raises ImageError for no CT, and for a patient's CT
+        where the weights have seen phantoms alone."""
+        from lungseg_monai.segment.checks import check_image
+
+        said: tuple[Flag, ...] = ()
+        if self.phantom_only:
+            said = refuse_patients(image.phantom, self.options.allow_phantom_weights, self.facts["bundle"])
+        stages = Stages()
+        with stages.stage("check"):
+            image, flags = check_image(image)
+        place = self._placed(image, stages)
+        probability = self._probability(place, stages)
+        with stages.stage("rules"):
+            mask = mask_on_image(probability, self.rules, place.up.spacing_mm, place.up.shape_ij, place.lungs)
+            found = tumor_flags(mask, place.lungs)
+            labels = place.up.as_image(mask.view(np.uint8))
+        held = None
+        if probabilities:
+            with stages.stage("probability"):
+                held = place.up.as_image(_enlarged(probability, place.up.shape_ij))[None]
+        return Segmentation(
+            labels_ijk=labels,
+            names=self.names,
+            flags=(*said, *flags, *place.flags, *found, *self._notes()),
+            confidence=confidence_of(probability, self.rules.threshold) | place.confidence,
+            timings_s=dict(stages.seconds),
+            probability=held,
+            facts={"network_shape_ijk": list(probability.shape), "network_box_ijk": place.box},
+            beside=place.beside,
+        )
+
+    def _placed(self, image: Image, stages: Stages) -> "_Place":
+        """Where to look: everywhere, or around the lungs, which are found first."""
+        with stages.stage("grid"):
+            up = upright(image)
+        if self.lungs is None:
+            return _Place(up)
+        lungs = self.lungs.segment(image)
+        for name, seconds in lungs.timings_s.items():
+            stages.add({f"lungs: {name}": seconds})
+        mask = up.turned(lungs.labels_ijk != 0)
+        beside = {self.lungs.stem: lungs}
+        around = lung_box(mask, up.spacing_mm, max(self.options.margin_mm, self.rules.within_mm or 0.0))
+        if around is None:
+            what = "no lung was found, so the tumour was looked for in the whole image"
+            return _Place(up, beside=beside, flags=(*lungs.flags, Flag("searched_everywhere", what)))
+        height, width = self.options.spatial_size
+        box = scaled_box(around, up.array.shape, (height, width, up.array.shape[2]))
+        return _Place(up, mask, box, beside, lungs.flags, dict(lungs.confidence))
+
+    def _probability(self, place: "_Place", stages: Stages) -> Floats:
+        """(H, W, K) float32 on the network's grid, axes L, P, S."""
+        options = self.options
+        height, width = options.spatial_size
+        with stages.stage("grid"):
+            volume = network_volume(place.up.array, options.intensity, options.window_hu, (height, width))
+        laid = WindowOptions(
+            slices=options.slices,
+            stride=options.stride,
+            batch_size=options.batch_size,
+            box=place.box,
+            prepare_window=per_window_maximum if options.intensity == "stretch" else None,
+        )
+        with stages.stage("network"):
+            found: Floats = WindowAverage(self.network, laid, self.network.notes)(volume)
+        return found
+
+    def _notes(self) -> tuple[Flag, ...]:
+        self.facts["device"] = self.network.device
+        return tuple(Flag("backend", one, "note") for one in dict.fromkeys(self.network.notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """An upright image, and where in it to look. lungs: bool (I, J, K), None for everywhere. box: on the network's."""
+
+    up: Upright
+    lungs: NDArray[np.bool_] | None = None
+    box: Box | None = None
+    beside: dict[str, Segmentation] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    confidence: dict[str, float] = field(default_factory=dict)
+
+
+def _rules(options: TumorOptions, weights: Path, own: dict[str, Any] | None, changes: dict[str, Any]) -> TumorRules:
+    try:
+        rules = chosen_rules(options.rules_name, weights, own, changes)
+        if options.within and rules.within_mm is None:
+            rules = TumorRules(**{**asdict(rules), "within_mm": WITHIN_MM})
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    return rules
+
+
+def _enlarged(probability: Floats, shape_ij: tuple[int, int]) -> NDArray[np.float16]:
+    """On the image's grid, linearly, a few slices at a time."""
+    out = np.empty((*shape_ij, probability.shape[2]), np.float16)
+    for first in range(0, out.shape[2], AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        out[:, :, some] = resize_linear(probability[:, :, some], shape_ij)
+    return out
+
+
+def _who(lungs: models.Model | None) -> dict[str, Any] | None:
+    """Which model the lungs were found by, whatever ran it."""
+    if lungs is None:
+        return None
+    facts = lungs.facts
+    weights = facts.get("weights_set_sha256", facts.get("weights_sha256"))
+    return {"bundle": facts.get("bundle"), "version": facts.get("version"), "weights_set_sha256": weights}
+
+
+def _metadata(bundle: Path) -> dict[str, Any]:
+    path = bundle / "configs" / "metadata.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read ({error}): install the package again") from error
+    return content if isinstance(content, dict) else {}
