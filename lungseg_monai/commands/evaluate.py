@@ -56,6 +56,13 @@ def add(commands: Any) -> None:
         "(default with --tumor: 3)",
     )
     command.add_argument(
+        "--absent",
+        choices=("refuse", "empty"),
+        default="refuse",
+        help="a case of a prepared folder in which nobody drew the label: not scored, or scored as one that holds "
+        "none, such as a patient without tumour (default refuse)",
+    )
+    command.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
@@ -79,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=progress(arguments),
         values=parse_values(arguments.values, "--values"),
         reference_values=parse_values(arguments.reference_values, "--reference-values"),
-        extras=Extras(arguments.tumor, arguments.tolerance_mm),
+        extras=Extras(arguments.tumor, arguments.tolerance_mm, arguments.absent),
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
     told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)

@@ -143,6 +143,12 @@ def read_union(paths: Sequence[Source]) -> Volume:
     return first
 
 
+def blank_on(path: Path) -> Volume:
+    """A mask that holds nothing, on an image's grid. Raises EvaluationError as `read_volume`."""
+    image = read_volume(path)
+    return Volume(path, np.zeros(image.voxels.shape, np.bool_), image.affine_ras)
+
+
 def check_same_grid(volume: Volume, wanted: Volume) -> None:
     """Raise EvaluationError unless both have one shape and one affine (within 1e-3 an element)."""
     if volume.voxels.shape != wanted.voxels.shape:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
 from lungseg_monai.errors import EvaluationError, UsageError
 from lungseg_monai.evaluation.masks import Source
@@ -11,11 +13,15 @@ from lungseg_monai.evaluation.segmentation import WHOLES
 
 UNNAMED = "mask"  # the label of <case>.nii.gz against <case>.nii.gz
 Labels = Mapping[str, tuple[str, ...]]
+Absent = Literal["refuse", "empty"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One mask and the masks whose union it is compared with, in the slices of one section."""
+    """One mask and the masks whose union it is compared with, in the slices of one section.
+
+    blank_on: the image of a case in which nobody drew the label, so that its reference is empty, on that image's grid.
+    """
 
     case_id: str
     section: str
@@ -23,6 +29,7 @@ class Pair:
     prediction: Source
     references: tuple[Source, ...]
     slices: Ranges | None = None
+    blank_on: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,13 @@ def named_by_folder(predictions: Predictions, reference: Reference) -> Predictio
     return replace(predictions, cases=[replace(case, case_id=folder)])
 
 
-def match(predictions: Predictions, reference: Reference, labels: Labels, asked: bool = True) -> Matching:
+def match(
+    predictions: Predictions, reference: Reference, labels: Labels, asked: bool = True, absent: Absent = "refuse"
+) -> Matching:
     """Pair every predicted case with its reference, a pair a label.
 
     asked: whether somebody said which labels; else, of a file of several labels, those the reference has too count.
+    absent: a prepared case in which nobody drew the label is refused, or its reference is taken as empty.
 
     Refused: a prediction without reference, a case that predictions.json refuses or whose file it does not name, and,
     where neither predictions.json nor a single mask says which cases were meant, a reference without prediction.
@@ -103,7 +113,12 @@ def match(predictions: Predictions, reference: Reference, labels: Labels, asked:
         chosen = labels if asked or not predictions.by_label else _suiting(case, labels, reference)
         for label, parts in chosen.items():
             try:
-                matching.pairs.append(_pair(case, label, parts, reference, alone=len(chosen) == 1))
+                prediction = _prediction(case, label, alone=len(chosen) == 1)
+                blank_on = reference.undrawn(case.case_id, label, parts) if absent == "empty" else None
+                references = () if blank_on else tuple(reference.files(case.case_id, label, parts))
+                matching.pairs.append(
+                    Pair(case.case_id, case.section, label, prediction, references, case.slices, blank_on)
+                )
             except EvaluationError as error:
                 matching.refused.append(Refusal(case.case_id, case.section, label, str(error)))
     if not predictions.labels and not predictions.single:
@@ -129,12 +144,11 @@ def _suiting(case: PredictedCase, labels: Labels, reference: Reference) -> Label
     return chosen
 
 
-def _pair(case: PredictedCase, label: str, parts: Sequence[str], reference: Reference, alone: bool) -> Pair:
+def _prediction(case: PredictedCase, label: str, alone: bool) -> Source:
     prediction = case.files.get(label)
     if prediction is None and (alone or label == UNNAMED):
         prediction = case.files.get(None)
     if prediction is None:
         have = ", ".join(str(name) for name in case.files if name) or "none"
         raise EvaluationError(f"no prediction: {case.case_id} has no mask called {label} (there: {have})")
-    references = tuple(reference.files(case.case_id, label, parts))
-    return Pair(case.case_id, case.section, label, prediction, references, case.slices)
+    return prediction

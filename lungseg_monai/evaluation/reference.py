@@ -10,7 +10,7 @@ from lungseg_monai.evaluation.masks import Source, is_mask_file, stem
 from lungseg_monai.evaluation.predictions import mask_files
 from lungseg_monai.evaluation.segmentation import JOURNAL, Files, Values, read_segmentation, unfold
 from lungseg_monai.io import read_json
-from lungseg_monai.rois import is_usable, lost_labels
+from lungseg_monai.rois import NEVER_DRAWN, is_usable, lost_labels
 
 
 class Reference(Protocol):
@@ -25,6 +25,9 @@ class Reference(Protocol):
 
         Raises EvaluationError when the case or one of the parts has no mask.
         """
+
+    def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
+        """The image of a case of which it is known that nobody drew `label` or any of `parts`; None for any other."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ class PreparedReference:
                 raise EvaluationError(f"no whole reference: {lost[name]}")
         return [file for name in wanted for file in files[name]]
 
+    def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
+        """A refused ROI of these labels was drawn, so that something is there; an empty entry of a template was not."""
+        rois = self.cases[case_id].get("rois", []) if case_id in self.cases else []
+        drawn = {roi["label"] for roi in rois if is_usable(roi) or roi.get("reason") != NEVER_DRAWN}
+        return self.image(case_id) if case_id in self.cases and not drawn & {label, *parts} else None
+
     def image(self, case_id: str) -> Path:
         """The case's image. Raises EvaluationError when dataset.json names none."""
         file = self.cases.get(case_id, {}).get("image")
@@ -84,6 +93,9 @@ class FolderReference:
             return [masks[None]]
         return [masks[name] for name in choose(masks, label, parts)]
 
+    def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
+        return None  # a mask that is not there may be lost
+
 
 @dataclass(frozen=True)
 class FileReference:
@@ -102,6 +114,9 @@ class FileReference:
         if case_id != self.case_id:
             raise EvaluationError(f"no reference: {self.path} is the reference of {self.case_id}")
         return [self.path]
+
+    def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
+        return None
 
 
 def find_reference(path: Path, only_case: str | None = None, values: Values | None = None) -> Reference:

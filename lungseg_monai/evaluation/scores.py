@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 
 from data_prep.progress import Progress, silent
 from lungseg_monai.errors import EvaluationError, NothingToDoError, UsageError
-from lungseg_monai.evaluation.masks import check_same_grid, read_mask, read_union
-from lungseg_monai.evaluation.matching import Labels, Matching, Pair, Refusal, match, named_by_folder, resolve_labels
+from lungseg_monai.evaluation.masks import blank_on, check_same_grid, read_mask, read_union
+from lungseg_monai.evaluation.matching import (
+    Absent,
+    Labels,
+    Matching,
+    Pair,
+    Refusal,
+    match,
+    named_by_folder,
+    resolve_labels,
+)
 from lungseg_monai.evaluation.metrics import OVERLAP_METRICS, Empty, count_slices, overlap_scores, volume_errors
 from lungseg_monai.evaluation.predictions import Ranges, find_predictions
 from lungseg_monai.evaluation.reference import find_reference
@@ -30,10 +39,15 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Extras:
-    """What is scored on request. tolerance_mm: of surface Dice; None computes it only with `tumor`, at TOLERANCE_MM."""
+    """What is scored on request.
+
+    tolerance_mm: of surface Dice; None computes it only with `tumor`, at TOLERANCE_MM. absent: "empty" scores a
+    prepared case in which nobody drew the label as one that holds none, which dataset.json can't know.
+    """
 
     tumor: bool = False
     tolerance_mm: float | None = None
+    absent: Absent = "refuse"
 
     def __post_init__(self) -> None:
         if self.tolerance_mm is not None and not 0 <= self.tolerance_mm < np.inf:
@@ -77,8 +91,8 @@ def evaluate(
     found = named_by_folder(found, truth)
     asked = bool(labels)
     labels = resolve_labels(labels or {}, found, truth)
-    matching = match(found, truth, labels, asked)
     extras = extras or Extras()
+    matching = match(found, truth, labels, asked, extras.absent)
     scored = score_pairs(matching, empty, extras, progress)
     if not scored.cases:
         reasons = "\n".join(f"  {refusal.case_id}: {refusal.reason}" for refusal in matching.refused[:10])
@@ -131,7 +145,8 @@ def score_pair(pair: Pair, empty: Empty, extras: Extras) -> tuple[dict[str, Any]
 
     Raises EvaluationError: see masks, and ranges outside the volume.
     """
-    predicted, reference = read_mask(pair.prediction), read_union(pair.references)
+    predicted = read_mask(pair.prediction)
+    reference = blank_on(pair.blank_on) if pair.blank_on else read_union(pair.references)
     check_same_grid(predicted, reference)
     chosen = chosen_slices(pair.slices, reference.voxels.shape[2])
     who = {"case_id": pair.case_id, "section": pair.section, "label": pair.label}

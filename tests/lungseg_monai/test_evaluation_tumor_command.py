@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from predicted import make_predictions
-from prepared import make_prepared
+from predicted import make_predictions, save, truth
+from prepared import empty_roi, make_prepared
 
 from lungseg_monai.cli import main
 from lungseg_monai.errors import UsageError
 from lungseg_monai.evaluation.scores import Extras, evaluate
+from lungseg_monai.report.content import case_table
 
 SECTIONS = {"P1": "training", "P2": "test", "P3": "test"}
 
@@ -90,11 +91,51 @@ def test_a_tolerance_that_is_none_is_wrong_usage(prepared, predictions, toleranc
         Extras(tolerance_mm=float(tolerance))
 
 
-def test_the_report_shows_scores_that_have_more(prepared, predictions, capsys):
-    pytest.importorskip("jinja2")
-    assert main(["evaluate", str(predictions), str(prepared), "--tumor", "--quiet"]) == 0
-    main(["report", str(predictions)])  # without the pictures
-    assert "surface Dice" in (predictions / "report.html").read_text()
+def test_a_report_names_what_is_new(prepared, predictions):
+    scores = evaluate(predictions, prepared, extras=Extras(tumor=True))
+    assert case_table(scores)["columns"][-1] == "surface Dice"
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """P1 with a tumour, P2 without, of P3 one was drawn and refused, in P4 the template's entry was left empty."""
+    prepared = make_prepared(tmp_path / "cohort", patients=4)
+    dataset = json.loads((prepared / "dataset.json").read_text())
+    first, _, third, fourth = dataset["cases"]
+    first["rois"][0]["label"] = "gtv"
+    third["rois"].append(empty_roi("GTV-1", "gtv") | {"reason": "contours of another frame"})
+    fourth["rois"].append(empty_roi("GTV-1", "gtv"))
+    (prepared / "dataset.json").write_text(json.dumps(dataset))
+    for case in dataset["cases"]:
+        mask, affine = truth(prepared, case["id"])
+        save(tmp_path / "found" / case["id"] / "gtv.nii.gz", mask if case is not fourth else mask & False, affine)
+    return tmp_path / "found", prepared
+
+
+def test_nobody_drew_a_tumour_is_no_reference_unless_somebody_says_so(cohort):
+    assert {row["case_id"] for row in evaluate(*cohort, extras=Extras(tumor=True))["refused"]} == {"P2", "P3", "P4"}
+    scores = evaluate(*cohort, extras=Extras(tumor=True, absent="empty"))
+    assert [(row["case_id"], row["reason"].split(":")[0]) for row in scores["refused"]] == [
+        ("P3", "no whole reference")
+    ]
+    assert {row["case_id"]: row["dice"] for row in scores["cases"]}.items() >= {"P2": 0.0, "P4": 1.0}.items()
+    free = scores["tumors"]["summary"][0]["tumor_free"]
+    assert (free["patients"], free["with_false_positives"]) == (2, 1)
+    (second,) = (row for row in scores["tumors"]["cases"] if row["case_id"] == "P2")
+    assert free["false_positive_ml"]["total"] == pytest.approx(second["predicted_ml"]) and second["predicted_ml"] > 0
+
+
+def test_the_command_counts_patients_without_tumour_apart(cohort, capsys):
+    predictions, prepared = map(str, cohort)
+    assert main(["evaluate", predictions, prepared, "--tumor", "--absent", "empty"]) == 1  # P3 is refused
+    assert "Without tumour: 2 of 3 patients; 1 of them with a false positive" in capsys.readouterr().out
+
+
+def test_a_prediction_on_another_grid_than_the_image_is_refused_though_nothing_was_drawn(cohort):
+    predictions, prepared = cohort
+    save(predictions / "P2" / "gtv.nii.gz", *truth(prepared, "P1"))
+    refused = evaluate(*cohort, extras=Extras(absent="empty"))["refused"]
+    assert [row["case_id"] for row in refused if "shape" in row["reason"]] == ["P2"]
 
 
 def test_scoring_needs_neither_torch_nor_monai(prepared, predictions):
