@@ -1,4 +1,4 @@
-"""`lungseg segment`: left and right lungs of chest CT."""
+"""`lungseg segment`: left and right lungs of chest CT, or lung tumours."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def add(commands: Any) -> None:
-    command = add_command(commands, "segment", "find the left and the right lung in chest CT", run)
+    command = add_command(commands, "segment", "find the left and the right lung, or lung tumours, in chest CT", run)
     command.add_argument(
         "inputs",
         type=Path,
@@ -29,9 +29,12 @@ def add(commands: Any) -> None:
         help="a DICOM folder with anything in it, a zip archive, files (DICOM, NIfTI, NRRD, MHA), a prepared folder or "
         "a cohort; names don't matter",
     )
-    command.add_argument("--out", type=_folder, required=True, metavar="OUT", help="where <case>/lungs.nii.gz goes")
+    command.add_argument(
+        "--out", type=_folder, required=True, metavar="OUT", help="where <case>/lungs.nii.gz or tumor.nii.gz goes"
+    )
     _add_outputs(command.add_argument_group("results"))
     _add_model(command.add_argument_group("model"))
+    _add_tumors(command.add_argument_group("tumours (--model ct_tumor_recurrent_denseunet)"))
     _add_work(command.add_argument_group("many cases"))
     _add_choice(command.add_argument_group("which series, and what cases are called"))
     command.add_argument("--verbose", action="store_true", help="say all flags, and what was passed over")
@@ -70,6 +73,36 @@ def _add_model(group: Any) -> None:
         "--backend", choices=("auto", "openvino", "onnxruntime", "torch"), default="auto", help="default auto"
     )
     group.add_argument("--threads", type=int, metavar="N", help="on the CPU, of one process (default: all cores)")
+
+
+def _add_tumors(group: Any) -> None:
+    group.add_argument(
+        "--within", choices=("lungs",), help="find the lungs first, look in and around them alone, and write both"
+    )
+    group.add_argument(
+        "--weights", type=_folder, metavar="RUN", help="weights of your own: a run's folder, a checkpoint"
+    )
+    group.add_argument(
+        "--allow-phantom-weights", action="store_true", help="use weights that have seen phantoms alone on other images"
+    )
+    group.add_argument(
+        "--stride", type=int, metavar="N", help="slices from window to window: 1 as in the paper (default) to 8, faster"
+    )
+    group.add_argument("--precision", choices=("float32", "bf16"), help="bf16 (default) where the processor has it")
+    group.add_argument(
+        "--rules",
+        choices=("tuned", "recommended", "paper", "authors_code"),
+        help="from probabilities to a mask: by lungseg tune where it was run (default), or as named",
+    )
+    group.add_argument(
+        "--threshold", type=float, metavar="P", help="tumour is what is likelier than this (default 0.7)"
+    )
+    group.add_argument("--kernel", choices=("disk", "square", "none"), help="of the dilation in plane (default disk)")
+    group.add_argument("--kernel-mm", type=float, metavar="MM", help="its radius (default: 3 pixels of the network)")
+    group.add_argument(
+        "--within-mm", type=float, metavar="MM", help="of the lungs, with --within: farther tumours go (default 15)"
+    )
+    group.add_argument("--least-mm3", type=float, metavar="MM3", help="smaller pieces go (default: none)")
 
 
 def _add_work(group: Any) -> None:
@@ -169,7 +202,21 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What was asked of the model itself; a model that knows no such option refuses it by name."""
-    asked = {"vessels": arguments.vessels, "mirror": arguments.mirror or None}
+    asked = {
+        "vessels": arguments.vessels,
+        "mirror": arguments.mirror or None,
+        "within": arguments.within,
+        "weights": arguments.weights,
+        "allow_phantom_weights": arguments.allow_phantom_weights or None,
+        "stride": arguments.stride,
+        "precision": arguments.precision,
+        "rules_name": arguments.rules,
+        "threshold": arguments.threshold,
+        "kernel": arguments.kernel,
+        "radius_mm": arguments.kernel_mm,
+        "within_mm": arguments.within_mm,
+        "least_mm3": arguments.least_mm3,
+    }
     return {name: value for name, value in asked.items() if value is not None}
 
 

@@ -76,8 +76,8 @@ class TrainedBackend:
     def _there(self, device: str) -> str:
         import torch
 
-        usable = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-        if device in usable and not usable[device]():
+        usable = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+        if device != "cpu" and not usable:
             self.notes.append(f"torch {torch.__version__} can't use {device} here: cpu")
             return "cpu"
         return device
@@ -87,8 +87,8 @@ class TrainedBackend:
 
         from lungseg_monai.segment.backends.devices import has_bf16
 
-        able = {"cuda": torch.cuda.is_bf16_supported, "cpu": has_bf16}
-        if precision == "bf16" and not (self.device in able and able[self.device]()):
+        able = torch.cuda.is_bf16_supported() if self.device == "cuda" else self.device == "cpu" and has_bf16()
+        if precision == "bf16" and not able:
             self.notes.append(f"{self.device} does not compute in bf16 here: float32")
             return "float32"
         return precision

@@ -50,7 +50,8 @@ class Settings:
     def public(self) -> dict[str, Any]:
         """Those that the files depend on."""
         outputs = asdict(self.outputs) | {"formats": sorted(self.outputs.formats)}
-        return {"model": self.model, **outputs, **dict(self.options)}
+        options = {name: value for name, value in self.options.items() if name != "weights"}  # their hash counts
+        return {"model": self.model, **outputs, **options}
 
 
 @dataclass(frozen=True, eq=False)
