@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg_monai.errors import UsageError
+
 Span = tuple[int, int]
 Box = tuple[Span, Span, Span]
 
@@ -12,11 +14,11 @@ Box = tuple[Span, Span, Span]
 def lung_box(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float = 20.0) -> Box | None:
     """((i0, i1), (j0, j1), (k0, k1)) around what is not 0 in `mask` (I, J, K), `margin_mm` or more larger on each side.
 
-    Ends at the image's border. None where the mask is empty. Raises ValueError for a margin below 0 and a spacing that
+    Ends at the image's border. None where the mask is empty. Raises UsageError for a margin below 0 and a spacing that
     is not positive.
     """
     if not margin_mm >= 0 or not all(step > 0 for step in spacing_mm):
-        raise ValueError(f"margin_mm must be 0 or more and spacing_mm positive, got {margin_mm} and {list(spacing_mm)}")
+        raise UsageError(f"margin_mm must be 0 or more and spacing_mm positive, got {margin_mm} and {list(spacing_mm)}")
     spans = []
     for axis, step in enumerate(spacing_mm):
         others = tuple(other for other in range(3) if other != axis)

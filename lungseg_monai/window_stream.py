@@ -175,7 +175,7 @@ class _Cut:
             if shape[2] < options.slices:
                 first = -((options.slices - shape[2]) // 2)
             last = first + options.slices
-        return cls(shape, box, rows, columns, first, last - first, options)  # type: ignore[arg-type]
+        return cls(shape, box, rows, columns, first, last - first, options)
 
     @property
     def sides(self) -> tuple[int, int]:

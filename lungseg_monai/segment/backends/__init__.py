@@ -16,6 +16,7 @@ from lungseg_monai.segment.backends.weights import check_weights
 
 Floats = NDArray[np.float32]
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "bf16")
 
 
 class Backend(Protocol):
@@ -27,32 +28,55 @@ class Backend(Protocol):
     notes: list[str]
 
     def __call__(self, x: Floats) -> Floats:
-        """(1, 1, I, J, K) float32 -> logits (1, C, I, J, K) float32. Every side divides as the network needs it."""
+        """(N, 1, I, J, K) float32 -> logits (N, C, I, J, K) float32. Every side divides as the network needs it."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """module: what must be installed. extra: of setup.cfg, which brings it. file: the weights. where: our code."""
+    """module: what must be installed. extra: of setup.cfg, which brings it. file: the weights.
+
+    where: our code for whole volumes. windows: the same for networks that see windows, with a precision.
+    """
 
     module: str
     extra: str
     file: str
     where: str
+    windows: str
     devices: tuple[str, ...]
 
 
 KINDS = {  # the fastest on a CPU first
-    "openvino": Kind("openvino", "segment", "model.onnx", "openvino_backend.OpenvinoBackend", ("cpu",)),
-    "onnxruntime": Kind("onnxruntime", "segment", "model.onnx", "onnx_backend.OnnxBackend", ("cpu",)),
-    "torch": Kind("torch", "train", "model.pt", "torch_backend.TorchBackend", ("cpu", "cuda", "mps")),
+    "openvino": Kind(
+        "openvino",
+        "segment",
+        "model.onnx",
+        "openvino_backend.OpenvinoBackend",
+        "openvino_windows.OpenvinoWindows",
+        ("cpu",),
+    ),
+    "onnxruntime": Kind(
+        "onnxruntime", "segment", "model.onnx", "onnx_backend.OnnxBackend", "onnx_backend.OnnxBackend", ("cpu",)
+    ),
+    "torch": Kind(
+        "torch", "train", "model.pt", "torch_backend.TorchBackend", "torch_windows.TorchWindows", ("cpu", "cuda", "mps")
+    ),
 }
 
 
-def open_backend(bundle: Path, name: str = "auto", device: str = "auto", threads: int | None = None) -> Backend:
+def open_backend(
+    bundle: Path,
+    name: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Backend:
     """The network of `bundle`, loaded and ready.
 
     name: auto, or one of KINDS. device: auto takes an NVIDIA GPU where torch can use one, else the CPU; mps only when
-    asked for. threads: on the CPU; None for all cores this process may use.
+    asked for. threads: on the CPU; None for all cores this process may use. precision: None for what a backend does by
+    itself; of PRECISIONS for a network that takes windows, many times: bf16 where the processor computes in it, else
+    float32 and a note; the backend then has `precision`, what became of it.
     Raises UsageError for what does not exist or go together; ModelError where nothing that can run it is installed, or
     weights are missing, damaged or not those that models/weights.json names.
     """
@@ -62,27 +86,30 @@ def open_backend(bundle: Path, name: str = "auto", device: str = "auto", threads
         raise UsageError(f"backend {name!r} is not known; choose one of auto, {', '.join(KINDS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
+    if precision not in (None, *PRECISIONS):
+        raise UsageError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
+    options = {} if precision is None else {"precision": precision}
     chosen, device = choose_backend(name, device, bundle)
     try:
-        return _open(chosen, device, bundle, threads)
+        return _open(chosen, device, bundle, threads, **options)
     except ModelError as error:
         others = [one for one in list(KINDS)[list(KINDS).index(chosen) + 1 :] if find_spec(KINDS[one].module)]
         if name != "auto" or device != "cpu" or not others or not isinstance(error.__cause__, ImportError):
             raise
-        backend = _open(others[0], device, bundle, threads)
+        backend = _open(others[0], device, bundle, threads, **options)
         backend.notes.append(f"{chosen} is installed but can't be imported: {others[0]} took its place")
         return backend
 
 
-def _open(name: str, device: str, bundle: Path, threads: int | None) -> Backend:
+def _open(name: str, device: str, bundle: Path, threads: int | None, **options: str) -> Backend:
     kind = KINDS[name]
     if find_spec(kind.module) is None:
         raise ModelError(f"the backend {name} is not installed: pip install 'lungseg-monai[{kind.extra}]'")
     path = bundle / "models" / kind.file
     digest = check_weights(path)
-    module, _, attribute = kind.where.partition(".")
+    module, _, attribute = (kind.windows if options else kind.where).partition(".")
     opening: Callable[..., Any] = getattr(import_module(f"{__name__}.{module}"), attribute)
-    backend: Backend = opening(path, device=device, threads=threads or cores(), sha256=digest)
+    backend: Backend = opening(path, device=device, threads=threads or cores(), sha256=digest, **options)
     return backend
 
 

@@ -13,10 +13,11 @@ class OnnxBackend:
 
     name = "onnxruntime"
     device = "cpu"
+    precision = "float32"
 
-    def __init__(self, path: Path, *, device: str, threads: int, sha256: str) -> None:
+    def __init__(self, path: Path, *, device: str, threads: int, sha256: str, precision: str = "float32") -> None:
         self.sha256 = sha256
-        self.notes: list[str] = []
+        self.notes: list[str] = ["ONNX Runtime computes in float32 here"] if precision == "bf16" else []
         try:
             import onnxruntime
 
@@ -31,7 +32,7 @@ class OnnxBackend:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, 1, I, J, K) -> logits (1, C, I, J, K). Raises ModelError where ONNX Runtime fails."""
+        """(N, 1, I, J, K) -> logits (N, C, I, J, K). Raises ModelError where ONNX Runtime fails."""
         try:
             (out,) = self._session.run(None, {self._input: np.ascontiguousarray(x, np.float32)})
         except Exception as error:  # as above

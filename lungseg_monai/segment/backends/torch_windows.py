@@ -1,0 +1,94 @@
+"""A tumour network by torch, for windows of a few slices: on a GPU, or where nothing else is installed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.errors import ModelError
+from lungseg_monai.segment.backends.devices import has_bf16
+from lungseg_monai.segment.backends.weights import TABLE
+
+EXAMPLE = (1, 1, 16, 16, 8)
+
+
+class TorchWindows:
+    """model.pt: a state dict of the network that weights.json names, with batch normalisation folded when it is opened.
+
+    precision: "float32", or "bf16" where the processor or GPU computes in it; else float32, with a note.
+    """
+
+    name = "torch"
+
+    def __init__(self, path: Path, *, device: str, threads: int, sha256: str, precision: str = "float32") -> None:
+        import torch
+
+        self.sha256 = sha256
+        self.notes: list[str] = []
+        self.device = device
+        usable = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+        if device in usable and not usable[device]():
+            self.notes.append(f"torch {torch.__version__} can't use {device} here: cpu")
+            self.device = "cpu"
+        if self.device == "cpu":
+            torch.set_num_threads(threads)
+        self.precision = self._possible(precision)
+        self._network = _load(path).to(self.device, memory_format=torch.channels_last_3d)
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 1, I, J, K) -> logits of that shape. Raises ModelError where torch fails; its cause tells of memory."""
+        import torch
+
+        half = self.precision == "bf16"
+        try:
+            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
+                given = torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(self.device)
+                out: NDArray[np.float32] = self._network(given).float().cpu().contiguous().numpy()
+            return out
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"torch failed on {'x'.join(map(str, x.shape))} voxels: {error}") from error
+
+    def _possible(self, precision: str) -> str:
+        import torch
+
+        if precision == "bf16":
+            if torch.cuda.is_bf16_supported() if self.device == "cuda" else self.device == "cpu" and has_bf16():
+                return "bf16"
+            self.notes.append(f"{self.device} does not compute in bf16 here: float32")
+        return "float32"
+
+
+def named_network(path: Path) -> dict[str, Any] | None:
+    """What weights.json beside `path` says that the network is: `name` and its options; None where it says nothing.
+
+    Raises ModelError where that file is damaged.
+    """
+    table = path.with_name(TABLE)
+    if not table.exists():
+        return None
+    try:
+        told = json.loads(table.read_text(encoding="utf-8")).get("network")
+        return None if told is None else dict(told)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{table} can't be read ({error}): install the package again") from error
+
+
+def _load(path: Path) -> Any:
+    import torch
+
+    from lungseg_monai.errors import LungsegError
+    from lungseg_monai.folding import folded
+    from lungseg_monai.networks.tumor import tumor_network
+    from lungseg_monai.training.checkpoints import load_shipped
+
+    told = named_network(path)
+    if told is None:
+        raise ModelError(f"{path.with_name(TABLE)} names no network: export the weights again")
+    try:
+        network = tumor_network(**told)
+        load_shipped(network, path)
+    except (LungsegError, TypeError) as error:
+        raise ModelError(f"{path} holds no weights of {told.get('name')}: {error}") from error
+    return folded(network, torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0)))
