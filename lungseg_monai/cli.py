@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from data_prep import __version__
 from data_prep.errors import OutputError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
-from lungseg_monai.commands import doctor, evaluate, report, segment
+from lungseg_monai.commands import doctor, evaluate, report, reproduce, segment
 from lungseg_monai.errors import LungsegError, UsageError
 
-COMMANDS = (segment, evaluate, report, doctor)
+COMMANDS = (segment, evaluate, report, reproduce, doctor)
 # What these commands import of the extra `train`, which plain preparation does without (setup.cfg).
 TRAIN_EXTRA = {"torch", "monai", "scipy", "matplotlib", "jinja2"}
 

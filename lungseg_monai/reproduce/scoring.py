@@ -1,0 +1,81 @@
+"""Masks out of kept probabilities by a row's rules, and their scores against the original masks."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.errors import DatasetError, EvaluationError
+from lungseg_monai.io import grid_of, read_json, write_json
+from lungseg_monai.postprocessing import TumorRules, mask_on_image
+from lungseg_monai.reproduce.cohort import Patient, reference_mask
+from lungseg_monai.reproduce.predicting import read_probability, upright
+
+SCHEMA = 1  # of the kept scores: raise it when what a score means changes
+
+
+def predicted_mask(probabilities: Path, patient: Patient, rules: TumorRules) -> NDArray[np.bool_]:
+    """bool (I, J, K) on the grid and in the axes of the patient's image file."""
+    shape, spacing_mm, back = upright(patient.image)
+    probability = read_probability(probabilities, patient).astype(np.float32)
+    return back(mask_on_image(probability, rules, spacing_mm, (shape[0], shape[1])))
+
+
+def score_patient(probabilities: Path, patient: Patient, rules: TumorRules) -> dict[str, Any]:
+    """evaluation.tumors.tumor_scores of one patient, with `case_id`."""
+    from lungseg_monai.evaluation.tumors import tumor_scores
+
+    _, affine_ras = grid_of(patient.image)
+    spacing_mm = [float(step) for step in np.linalg.norm(affine_ras[:3, :3], axis=0)]
+    mask = predicted_mask(probabilities, patient, rules)
+    scores = tumor_scores(mask, reference_mask(patient), spacing_mm, slices=patient.slices)
+    return {"case_id": patient.case_id, **scores}
+
+
+def score_row(
+    run: Path, probabilities: Path, patients: Sequence[Patient], rules: TumorRules
+) -> tuple[dict[str, Any], list[str]]:
+    """The summary of all patients by `rules`, and which patients could not be scored, and why.
+
+    Scores are kept in RUN/scores/; those of the same probabilities and rules are not made again.
+    """
+    from lungseg_monai.evaluation.tumors import summarise_tumors
+
+    path = run / "scores" / f"{probabilities.name}-{rules_key(rules)}.json"
+    kept = _kept(path)
+    failed = []
+    for patient in patients:
+        if patient.case_id in kept:
+            continue
+        try:
+            kept[patient.case_id] = score_patient(probabilities, patient, rules)
+        except (DatasetError, EvaluationError, ValueError, OSError) as error:
+            failed.append(f"{patient.case_id}: {error}")
+    write_json(path, {"schema": SCHEMA, "rules": rules.as_dict(), "cases": list(kept.values())})
+    scores = [kept[patient.case_id] for patient in patients if patient.case_id in kept]
+    return (summarise_tumors(scores) if scores else {}), failed
+
+
+def rules_key(rules: TumorRules) -> str:
+    return sha256(json.dumps(rules.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def rules_text(rules: TumorRules, spatial_size: int) -> str:
+    """Rules in a few words: "p > 0.7, disk 7x7 on the network's 256x256"."""
+    grid = f"the network's {spatial_size}x{spatial_size}" if rules.grid == "network" else "the image's own grid"
+    across = 2 * rules.radius + 1
+    kernel = "no dilation" if rules.kernel == "none" or not rules.radius else f"{rules.kernel} {across}x{across}"
+    ends = f", first and last {100 * rules.skip_ends:g} % of the slices empty" if rules.skip_ends else ""
+    return f"p > {rules.threshold:g}, {kernel} on {grid}{ends}"
+
+
+def _kept(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content: Mapping[str, Any] = read_json(path)
+        return {case["case_id"]: case for case in content["cases"]} if content["schema"] == SCHEMA else {}
+    except (DatasetError, KeyError, TypeError):
+        return {}
