@@ -41,6 +41,7 @@ class ConvLSTM2d(nn.Module):
             )
         if gates not in GATES:
             raise ConfigError(f"gates {gates!r} are not known to ConvLSTM2d; choose one of {', '.join(GATES)}")
+        self.last_only = last_only
         ways = (False, True) if bidirectional else (False,)
         self.directions = nn.ModuleList(
             Direction(in_channels, hidden_channels, kernel_size, gates == "hard_sigmoid", backward, last_only)
@@ -51,16 +52,14 @@ class ConvLSTM2d(nn.Module):
         x = x.permute(0, 1, 4, 2, 3)  # (B, in_channels, D, H, W)
         read = [direction(x) for direction in self.directions]
         y = torch.cat(read, dim=1) if len(read) > 1 else read[0]
-        if y.dim() == 4:
-            return y  # the last step: (B, C, H, W)
-        return y.permute(0, 1, 3, 4, 2)  # (B, C, H, W, D)
+        return y.squeeze(2) if self.last_only else y.permute(0, 1, 3, 4, 2)
 
 
 class Direction(nn.Module):
     """The walk in one direction, with its weights: W and b in `input`, U in `state`, gates in Keras' order i, f, g, o.
 
     Input (B, C, D, H, W). Output (B, hidden_channels, D, H, W), slices in the input's order whatever the direction;
-    with `last_only` (B, hidden_channels, H, W) of the slice read last.
+    with `last_only` (B, hidden_channels, 1, H, W) of the slice read last.
     """
 
     def __init__(
@@ -69,8 +68,9 @@ class Direction(nn.Module):
         super().__init__()
         gates, around = 4 * hidden_channels, kernel_size // 2
         self.hard, self.backward, self.last_only = hard, backward, last_only
-        self.input = nn.Conv3d(in_channels, gates, (1, kernel_size, kernel_size), padding=(0, around, around))
-        self.state = nn.Conv2d(hidden_channels, gates, kernel_size, padding=around, bias=False)
+        kernel, padding = (1, kernel_size, kernel_size), (0, around, around)
+        self.input = nn.Conv3d(in_channels, gates, kernel, padding=padding)
+        self.state = nn.Conv3d(hidden_channels, gates, kernel, padding=padding, bias=False)
         self.reset_bias()
 
     def reset_bias(self) -> None:
@@ -81,25 +81,25 @@ class Direction(nn.Module):
             nn.init.ones_(bias.chunk(4)[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        slices = self.input(x).unbind(2)  # W * x + b of all slices at once, then D times (B, 4 hidden_channels, H, W)
+        slices = self.input(x).split(
+            1, dim=2
+        )  # W * x + b of all slices at once; D times (B, 4 hidden_channels, 1, H, W)
         if self.backward:
             slices = slices[::-1]
-        h, c = self.step(slices[0])
+        h, c = self.step(slices[0], torch.zeros_like(slices[0].chunk(4, dim=1)[0]))
         states = [h]
         for wx in slices[1:]:
             h, c = self.step(wx + self.state(h), c)
             states.append(h)
         if self.last_only:
             return h
-        return torch.stack(states[::-1] if self.backward else states, dim=2)
+        return torch.cat(states[::-1] if self.backward else states, dim=2)
 
-    def step(self, gates: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The next h and c, all (B, hidden_channels, H, W); without c, that of the zero state."""
+    def step(self, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The next h and c, all (B, hidden_channels, 1, H, W), of W * x + U * h + b and c."""
         i, f, g, o = gates.chunk(4, dim=1)
-        new = self.gate(i) * torch.tanh(g)
-        if c is not None:
-            new = new + self.gate(f) * c
-        return self.gate(o) * torch.tanh(new), new
+        c = self.gate(f) * c + self.gate(i) * torch.tanh(g)
+        return self.gate(o) * torch.tanh(c), c
 
     def gate(self, x: Tensor) -> Tensor:
         return torch.clamp(0.2 * x + 0.5, 0.0, 1.0) if self.hard else torch.sigmoid(x)

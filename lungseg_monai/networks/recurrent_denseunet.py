@@ -137,9 +137,11 @@ class DenseBlock(nn.Module):
 
 
 def unit(in_channels: int, features: int, kernel: tuple[int, int, int], dropout: float) -> Convolution:
+    """Convolution, batch normalisation, ReLU, dropout of whole channels."""
     return Convolution(
         3, in_channels, features, kernel_size=kernel, adn_ordering="NAD",
-        norm=("batch", {"eps": EPSILON, "momentum": MOMENTUM}), act=("relu", {"inplace": True}), dropout=dropout, dropout_dim=3,
+        norm=("batch", {"eps": EPSILON, "momentum": MOMENTUM}), act=("relu", {"inplace": True}),
+        dropout=dropout, dropout_dim=3,
     )  # fmt: skip
 
 
@@ -184,15 +186,16 @@ class Recurrent(nn.Module):
 
     def __init__(self, in_channels: int, features: int, layers: int, norm: bool) -> None:
         super().__init__()
-        steps: list[nn.Module] = []
-        for layer in range(layers):
-            steps.append(ConvLSTM2d(features if layer else in_channels, features))
-            if norm:
-                steps.append(nn.BatchNorm3d(features, eps=EPSILON, momentum=MOMENTUM))
-        self.layers = nn.Sequential(*steps)
+        inputs = (in_channels, *[features] * (layers - 1))
+        self.lstms = nn.ModuleList(ConvLSTM2d(channels, features) for channels in inputs)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm3d(features, eps=EPSILON, momentum=MOMENTUM) if norm else nn.Identity() for _ in inputs
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
+        for lstm, norm in zip(self.lstms, self.norms):  # noqa: B905  # TorchScript knows no strict
+            x = norm(lstm(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3))  # views: no copying
+        return x
 
 
 def join(parts: list[Tensor]) -> Tensor:

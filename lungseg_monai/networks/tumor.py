@@ -8,13 +8,31 @@ from torch import nn
 
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.networks.blocks import initialise_glorot, set_norm_momentum
+from lungseg_monai.networks.lungnet import LungNet2D
+from lungseg_monai.networks.lungnet3d import LungNet3D
 from lungseg_monai.networks.recurrent_denseunet import RecurrentDenseUNet3D
+from lungseg_monai.networks.slicewise import Slicewise
+from lungseg_monai.networks.unet2d import GaoUNet
+
+
+def unet2d(in_channels: int = 1, out_channels: int = 1, width: int = 32, dropout: float = 0.0) -> Slicewise:
+    """The U-Net of Ronneberger et al. on each slice: twice `width` at its first level, so 64 where others have 32."""
+    return Slicewise(GaoUNet(in_channels, out_channels, width=2 * width, dropout=dropout))
+
+
+def lungnet2d(in_channels: int = 1, out_channels: int = 1, width: int = 32, dropout: float = 0.5) -> Slicewise:
+    """2D-LungNet on each slice."""
+    return Slicewise(LungNet2D(in_channels, out_channels, width=width, dropout=dropout))
+
 
 TUMOR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "recurrent_3d_denseunet": RecurrentDenseUNet3D,
     "unet3d": partial(RecurrentDenseUNet3D, dense="none", recurrent_layers=0),
     "denseunet3d": partial(RecurrentDenseUNet3D, dense="full", recurrent_layers=0),
     "denseunet3d_recurrent": partial(RecurrentDenseUNet3D, dense="full"),
+    "unet2d": unet2d,
+    "lungnet2d": lungnet2d,
+    "lungnet3d": LungNet3D,
 }
 
 

@@ -10,9 +10,27 @@ from lungseg_monai import networks
 from lungseg_monai.networks.lung_unet3d import blocks, voxels
 
 # As built with defaults: input shape, and the number of trainable parameters.
-EXPECTED = {"GaoUNet": ((2, 1, 32, 48), 7_762_465), "LungUNet3D": ((2, 1, 64, 32, 96), 3_474_200)}
-SMALL = {"GaoUNet": {"width": 2}, "LungUNet3D": {"features": (2, 2, 3, 4, 4, 2)}}
-WRONG = {"GaoUNet": (40, 48), "LungUNet3D": (64, 48, 32)}
+EXPECTED = {
+    "GaoUNet": ((2, 1, 32, 48), 7_762_465),
+    "LungNet2D": ((2, 1, 15, 22), 129_891),
+    "LungNet3D": ((2, 1, 15, 22, 3), 402_467),
+    "LungUNet3D": ((2, 1, 64, 32, 96), 3_474_200),
+    "RecurrentDenseUNet3D": ((2, 1, 24, 16, 3), 19_096_833),
+}
+SMALL = {
+    "GaoUNet": {"width": 2},
+    "LungNet2D": {"width": 2},
+    "LungNet3D": {"width": 2},
+    "LungUNet3D": {"features": (2, 2, 3, 4, 4, 2)},
+    "RecurrentDenseUNet3D": {"width": 2},
+}
+WRONG = {
+    "GaoUNet": (40, 48),
+    "LungNet2D": (15, 22, 3),
+    "LungNet3D": (15, 22),
+    "LungUNet3D": (64, 48, 32),
+    "RecurrentDenseUNet3D": (24, 20, 3),
+}
 
 
 @pytest.fixture(params=networks.__all__)
