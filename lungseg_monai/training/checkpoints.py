@@ -56,7 +56,7 @@ class KeepCheckpoints:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
 
     def __call__(self, engine: Engine) -> None:
-        score = self._score(engine)
+        score = epoch_score(engine, self.validator)
         improved = self.best["score"] is None or score > self.best["score"]
         if improved:
             self.best.update(score=score, epoch=engine.state.epoch)
@@ -83,11 +83,13 @@ class KeepCheckpoints:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best.update(state)
 
-    def _score(self, engine: Engine) -> float:
-        if self.validator is None:
-            return -float(engine.state.metrics["loss"])
-        score = float(self.validator.state.metrics["dice"])
-        return score if score == score else -1.0  # not a number: nothing to find and nothing found
+
+def epoch_score(engine: Engine, validator: Engine | None) -> float:
+    """What an epoch is judged by, larger is better: the validator's Dice, without one the training loss negated."""
+    if validator is None:
+        return -float(engine.state.metrics["loss"])
+    score = float(validator.state.metrics["dice"])
+    return score if score == score else -1.0  # not a number: nothing to find and nothing found
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -125,9 +127,16 @@ def trained_with(path: str | Path | None, default: Mapping[str, Any]) -> dict[st
     return {**default, **(read_checkpoint(path)["numbers"] if path is not None else {})}
 
 
-def load_weights(network: nn.Module, path: str | Path | None) -> dict[str, Any]:
-    """Put a checkpoint's weights into `network`; returns the rest. Raises CheckpointError if it does not fit."""
+def load_weights(
+    network: nn.Module, path: str | Path | None, variant: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Put a checkpoint's weights into `network`; returns the rest. Raises CheckpointError if it does not fit.
+
+    `variant` are the numbers that say which network it is (network_name, width): where those of the checkpoint differ,
+    the error says so rather than which layers do.
+    """
     content = read_checkpoint(path)
+    check_variant(content["numbers"], variant or {}, path)
     check_fit(network, content["model"], path)
     network.load_state_dict(content["model"])
     return {name: value for name, value in content.items() if name != "model"}
@@ -154,6 +163,15 @@ def resume(path: str | Path, trainer: Trainer, checkpoints: KeepCheckpoints) -> 
     check_fit(checkpoints.parts["model"], read_checkpoint(path)["model"], path)
     objects = {**checkpoints.parts, "trainer": trainer, "best": checkpoints}
     CheckpointLoader(str(path), objects, map_location="cpu").attach(trainer)  # type: ignore[arg-type]
+
+
+def check_variant(trained: Mapping[str, Any], variant: Mapping[str, Any], path: str | Path | None) -> None:
+    """Raise CheckpointError unless all that `variant` says is what the checkpoint was trained with, where it tells."""
+    other = [name for name, value in variant.items() if name in trained and trained[name] != value]
+    if other:
+        holds = ", ".join(f"{name} {trained[name]!r} (wanted {variant[name]!r})" for name in other)
+        options = " ".join(f"--{name} {trained[name]}" for name in other)
+        raise CheckpointError(f"{path} is a checkpoint of another network: {holds}. Give {options}")
 
 
 def check_fit(network: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path | None) -> None:

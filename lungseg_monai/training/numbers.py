@@ -7,11 +7,10 @@ from typing import Any
 from lungseg_monai.bundle_command import did_you_mean
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.training.checkpoints import read_checkpoint
-from lungseg_monai.training.schedule import SCHEDULES
+from lungseg_monai.training.kinds import unmet
 
 Numbers = dict[str, Any]
 MAY_DIFFER_ON_RESUME = ("epochs",)
-SHARES = ("frozen_share", "average_decay", "easiest", "harder_share", "weight_decay")
 
 
 def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: str | Path | None = None) -> Numbers:
@@ -36,7 +35,7 @@ def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None, divisi
     Raises ConfigError, naming the number, what came and what was wanted; also when there is no epoch left to train.
     """
     for name, value in numbers.items():
-        wanted = _unmet(name, value)
+        wanted = unmet(name, value)
         if name == "spatial_size" and not wanted and any(side % divisible_by for side in value):
             wanted = f"divisible by {divisible_by} for this network"
         if wanted:
@@ -69,35 +68,3 @@ def epochs_done(checkpoint: Mapping[str, Any]) -> int:
     """Of last.pt, whose `trainer` counts steps; 0 where there is none."""
     trainer = checkpoint.get("trainer") or {}
     return int(trainer["iteration"]) // int(trainer["epoch_length"]) if trainer else 0
-
-
-def _unmet(name: str, value: Any) -> str:
-    """What the number should have been; empty if it is so."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name == "fold":
-        return "" if value is None or (number and value >= 0) else "the number of a fold, from 0, or null"
-    if name in ("epochs", "batch_size", "width", "scenes_per_epoch", "validation_scenes", "repeats"):
-        return "" if number and isinstance(value, int) and value >= 1 else "a whole number from 1"
-    if name in ("seed", "num_workers", "keep_largest"):
-        return "" if number and isinstance(value, int) and value >= 0 else "a whole number from 0"
-    if name in ("learning_rate", "cache_gb", "clip_gradients", "air_weight", "border_weight", "spacing_mm"):
-        return "" if number and value > 0 else "a number above 0"
-    if name in ("alpha", "dropout", "empty_slices", "warmup", "threshold", *SHARES):
-        return "" if number and 0 <= value <= 1 else "a number from 0 to 1"
-    if name == "minutes":
-        return "" if value is None or (number and value > 0) else "a number of minutes above 0, or null"
-    if name == "features":
-        six = isinstance(value, list | tuple) and len(value) == 6
-        return "" if six and all(isinstance(size, int) and size >= 1 for size in value) else "six whole numbers from 1"
-    pair = isinstance(value, list | tuple) and len(value) == 2
-    if name == "spatial_size":
-        sides = pair and all(isinstance(side, int) and side >= 1 for side in value)
-        return "" if sides else 'two whole numbers from 1, as "[128, 128]"'
-    if name == "window_hu":
-        window = pair and all(isinstance(end, int | float) for end in value) and value[0] < value[1]
-        return "" if window else 'two numbers, the lower first, as "[-1000, 400]"'
-    if name == "schedule":
-        return "" if value in SCHEDULES else " or ".join(SCHEDULES)
-    if name == "augment":
-        return "" if isinstance(value, bool) else "true or false"
-    return ""

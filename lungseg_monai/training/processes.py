@@ -91,6 +91,15 @@ def sum_over_processes(values: list[float], device: torch.device) -> list[float]
     return total.tolist()
 
 
+def gather(value: Any) -> list[Any]:
+    """What each process holds, in every process: [value] alone."""
+    if not several():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def use_threads(threads: int | None) -> None:
     """Let torch compute with so many threads on the CPU; None leaves it as it is. Raises ConfigError."""
     if threads is None:

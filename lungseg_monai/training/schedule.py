@@ -6,7 +6,9 @@ from math import cos, pi
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-SCHEDULES = ("constant", "cosine")
+from lungseg_monai.errors import ConfigError
+
+SCHEDULES = ("constant", "cosine", "plateau")
 
 
 def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
@@ -25,8 +27,11 @@ def constant(step: int) -> float:
 def learning_rates(optimizer: Optimizer, schedule: str, total_steps: int, warmup: float) -> LambdaLR:
     """`constant`, or `cosine` (warmup_cosine), stepped once a batch.
 
-    A resume with more epochs goes on with the schedule of the new length. Raises ValueError for another name.
+    A resume with more epochs goes on with the schedule of the new length. Raises ConfigError for `plateau`, which
+    follows the validation and not the steps (plateau.py), ValueError for another name.
     """
+    if schedule == "plateau":
+        raise ConfigError("this bundle has no schedule plateau: give --schedule constant or cosine")
     if schedule == "constant":
         return LambdaLR(optimizer, constant)
     if schedule == "cosine":

@@ -101,5 +101,5 @@ def test_options_reach_the_loss():
 def test_refuses_what_it_does_not_know():
     with pytest.raises(ConfigError, match=r"'tverski'; there are: bce, tversky.*Did you mean tversky"):
         tumor_loss("tverski")
-    with pytest.raises(ConfigError, match="alpha must be a number from 0 to 1, got 1.5"):
+    with pytest.raises(ConfigError, match=r"alpha must be a number from 0 to 1, got 1\.5"):
         tumor_loss("tversky", 1.5)
