@@ -1,6 +1,5 @@
 """A tumour network by torch, for windows of a few slices: on a GPU, or where nothing else is installed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ from numpy.typing import NDArray
 
 from lungseg_monai.errors import ModelError
 from lungseg_monai.segment.backends.devices import has_bf16
-from lungseg_monai.segment.backends.weights import TABLE
 
-EXAMPLE = (1, 1, 16, 16, 8)
+EXAMPLE = (1, 1, 32, 16, 8)
 
 
 class TorchWindows:
-    """model.pt: a state dict of the network that weights.json names, with batch normalisation folded when it is opened.
+    """model.pt: a checkpoint of a tumour network; its `numbers` say which. Opened with batch normalisation folded.
 
     precision: "float32", or "bf16" where the processor or GPU computes in it; else float32, with a note.
     """
@@ -60,35 +58,18 @@ class TorchWindows:
         return "float32"
 
 
-def named_network(path: Path) -> dict[str, Any] | None:
-    """What weights.json beside `path` says that the network is: `name` and its options; None where it says nothing.
-
-    Raises ModelError where that file is damaged.
-    """
-    table = path.with_name(TABLE)
-    if not table.exists():
-        return None
-    try:
-        told = json.loads(table.read_text(encoding="utf-8")).get("network")
-        return None if told is None else dict(told)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"{table} can't be read ({error}): install the package again") from error
-
-
 def _load(path: Path) -> Any:
+    """The network that the checkpoint `path` describes, folded. Raises ModelError where it holds another, or none."""
     import torch
 
     from lungseg_monai.errors import LungsegError
     from lungseg_monai.folding import folded
-    from lungseg_monai.networks.tumor import tumor_network
-    from lungseg_monai.training.checkpoints import load_shipped
+    from lungseg_monai.networks.trained import network_of
+    from lungseg_monai.training.checkpoints import load_weights, read_checkpoint
 
-    told = named_network(path)
-    if told is None:
-        raise ModelError(f"{path.with_name(TABLE)} names no network: export the weights again")
     try:
-        network = tumor_network(**told)
-        load_shipped(network, path)
-    except (LungsegError, TypeError) as error:
-        raise ModelError(f"{path} holds no weights of {told.get('name')}: {error}") from error
+        network = network_of(read_checkpoint(path)["numbers"])
+        load_weights(network, path)
+    except LungsegError as error:
+        raise ModelError(f"{path} holds no weights of a tumour network: {error}") from error
     return folded(network, torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0)))
