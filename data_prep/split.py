@@ -3,8 +3,8 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from data_prep.dataset import read_dataset
 from data_prep.errors import DatasetError, UsageError
 from data_prep.nifti import atomic_file
+from data_prep.split_lists import SECTIONS, read_lists
 
-SECTIONS = ("training", "validation", "test")
 LARGEST_SHARE = 1e6
 WITHIN_PATIENT_WARNING = (
     "Split within one patient: training and test slices come from the same person, "
@@ -27,7 +27,7 @@ class SplitOptions:
 
     ratio: training to test, in patients (1:0 keeps none for testing). validation: share of the training patients
     that validates. folds: spread the training patients over so many folds instead. gap_mm: distance left out between
-    blocks of one patient's slices (within_patient only).
+    blocks of one patient's slices (within_patient only). test_count: exactly so many patients test, in place of ratio.
     """
 
     ratio: tuple[float, float] = (2, 1)
@@ -36,6 +36,7 @@ class SplitOptions:
     seed: int = 0
     within_patient: bool = False
     gap_mm: float = 10.0
+    test_count: int | None = None
 
     def __post_init__(self) -> None:
         train, test = self.ratio
@@ -51,25 +52,34 @@ class SplitOptions:
             raise UsageError("--folds and --val exclude each other: each fold validates in its turn")
         if self.folds and self.within_patient:
             raise UsageError("--folds needs several patients; it can't be used with --within-patient")
+        if self.test_count is not None and self.test_count < 0:
+            raise UsageError(f"--test-count must be 0 or more patients, got {self.test_count}")
+        if self.test_count is not None and self.within_patient:
+            raise UsageError("--test-count counts patients; it can't be used with --within-patient")
         if not 0 <= self.gap_mm < inf:
             raise UsageError(f"--gap-mm must be a finite number, 0 or more, got {self.gap_mm}")
 
 
-def write_split(dataset_path: Path, options: SplitOptions) -> dict[str, Any]:
+def write_split(dataset_path: Path, options: SplitOptions, lists: Path | None = None) -> dict[str, Any]:
     """Split dataset.json (or the one in this folder) and write datalist.json beside it; returns what was written.
 
+    `lists`: a file that says who is in which list (split_lists.read_lists), in place of ratio and seed.
     Raises DatasetError (unreadable, or no labelled case), UsageError (too few patients), OutputError.
     """
     if dataset_path.is_dir():
         dataset_path /= "dataset.json"
-    datalist = split(read_dataset(dataset_path), options)
+    datalist = split(read_dataset(dataset_path), options, None if lists is None else read_lists(lists))
     with atomic_file(dataset_path.parent / "datalist.json") as stream:
         stream.write(json.dumps(datalist, indent=2, ensure_ascii=False).encode() + b"\n")
     return datalist
 
 
-def split(dataset: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
-    """dataset.json's content -> datalist.json's content. The same cases and seed give the same lists, in any order."""
+def split(dataset: dict[str, Any], options: SplitOptions, sections: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """dataset.json's content -> datalist.json's content. The same cases and seed give the same lists, in any order.
+
+    `sections`: case or patient id -> training, validation or test; without it options decide.
+    """
+    check_together(options, sections)
     cases = sorted((case for case in dataset["cases"] if labelled_rois(case)), key=lambda case: case["id"])
     left_out = [
         {"case_id": case["id"], "reason": "no ROI with a known label"}
@@ -81,13 +91,21 @@ def split(dataset: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
             "no case in dataset.json has a mask with a known label, so there is nothing to train on. "
             "See `label` and `reason` of its ROIs."
         )
-    lists = split_slices(cases, options) if options.within_patient else split_patients(cases, options)
+    if sections is not None:
+        lists, unlisted = split_by_lists(cases, sections)
+        left_out += unlisted
+    else:
+        lists = split_slices(cases, options) if options.within_patient else split_patients(cases, options)
     description: dict[str, Any] = {
         "by": "slice" if options.within_patient else "patient",
         "seed": options.seed,
         "ratio": list(options.ratio),
         "folds": options.folds,
     }
+    if options.test_count is not None:
+        description |= {"ratio": None, "test_count": options.test_count}
+    if sections is not None:
+        description |= {"seed": None, "ratio": None, "lists": True}
     if options.within_patient:
         description |= {"gap_mm": options.gap_mm, "warning": WITHIN_PATIENT_WARNING}
     return {
@@ -96,18 +114,59 @@ def split(dataset: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
         "split": description,
         **lists,
         "left_out": left_out,
-        "options": asdict(options),
+        "options": {
+            name: value for name, value in asdict(options).items() if name != "test_count" or value is not None
+        },
     }
+
+
+def check_together(options: SplitOptions, sections: Mapping[str, str] | None) -> None:
+    """Raise UsageError for options that `sections` would overrule without a word."""
+    if sections is not None and replace(options, seed=0) != SplitOptions():
+        raise UsageError("--lists says who is in which list: give none of --ratio, --test-count, --val, --folds, "
+                         "--within-patient, --gap-mm with it")  # fmt: skip
+
+
+def split_by_lists(
+    cases: Sequence[dict[str, Any]], sections: Mapping[str, str]
+) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, str]]]:
+    """Cases to the list that `sections` names for their id, else for their patient's; those without are left out.
+
+    Raises UsageError when a name belongs to no case, when a patient would be in two lists, or when none trains.
+    """
+    known = {name for case in cases for name in (case["id"], case["patient_id"])}
+    unknown = sorted(set(sections) - known)
+    if unknown:
+        raise UsageError(
+            f"--lists names {len(unknown)} that dataset.json has no labelled case of: {', '.join(unknown[:5])}"
+            f"{' ...' if len(unknown) > 5 else ''}. Names are case ids, or patient ids, as dataset.json has them."
+        )
+    lists: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+    left_out, section_of = [], dict[str, str]()
+    for case in cases:
+        section = sections.get(case["id"], sections.get(case["patient_id"]))
+        if section is None:
+            left_out.append({"case_id": case["id"], "reason": "not in the lists"})
+            continue
+        if section_of.setdefault(case["patient_id"], section) != section:
+            raise UsageError(
+                f"--lists puts case {case['id']} into {section}, another one of that patient into "
+                f"{section_of[case['patient_id']]}: a patient is never on two sides"
+            )
+        lists[section].append(datalist_entry(case))
+    if not lists["training"]:
+        raise UsageError("--lists names no case for training")
+    return lists, left_out
 
 
 def split_patients(cases: Sequence[dict[str, Any]], options: SplitOptions) -> dict[str, list[dict[str, Any]]]:
     """Whole patients to one list each. Raises UsageError when there are too few of them."""
     patients = sorted({case["patient_id"] for case in cases})
     random.Random(options.seed).shuffle(patients)
-    n_test = test_count(len(patients), options.ratio)
+    n_test = test_count(len(patients), options.ratio) if options.test_count is None else options.test_count
     test, training = patients[:n_test], patients[n_test:]
     n_validation = max(1, round(options.validation * len(training))) if options.validation else 0
-    if len(training) - n_validation < 1 or len(training) < (options.folds or 1):
+    if n_test > len(patients) or len(training) - n_validation < 1 or len(training) < (options.folds or 1):
         raise UsageError(too_few(len(patients), options))
     validation, training = training[:n_validation], training[n_validation:]
 
@@ -133,7 +192,10 @@ test_count.__test__ = False  # type: ignore[attr-defined]  # a name that pytest 
 
 def too_few(patients: int, options: SplitOptions) -> str:
     """The message for a cohort that is too small for its split."""
-    message = f"{patients} patient{'s' * (patients != 1)} can't be split {options.ratio[0]:g}:{options.ratio[1]:g}"
+    sides = f"{options.ratio[0]:g}:{options.ratio[1]:g}"
+    if options.test_count is not None:
+        sides = f"into training and {options.test_count} that test"
+    message = f"{patients} patient{'s' * (patients != 1)} can't be split {sides}"
     if options.validation:
         message += f" with {options.validation:g} of the training patients for validation"
     if options.folds:

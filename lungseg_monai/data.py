@@ -21,9 +21,10 @@ log = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Case:
-    """One case of one section. masks: target -> files to unite (no file: empty); no target to predict.
+    """One case of one section. masks: target -> files to unite, none of them if it is empty; {} to predict.
 
-    slices: [start, stop) of axis 3."""
+    slices: [start, stop) of axis 3.
+    """
 
     case_id: str
     section: str
@@ -87,8 +88,8 @@ def select_cases(
 
     `labels` says which targets a case must offer: {lungs: [lung_left, lung_right]} takes cases with ROIs labelled
     `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
-    `optional` names the targets that a case may lack: without any of its ROIs drawn the target's mask is empty (a
-    patient without tumour); with one drawn that can't be used the case is left out all the same.
+    `optional` names the targets that a case may lack, whole or in parts: where none of its ROIs was drawn its mask is
+    empty (a patient without tumour); where one was drawn that can't be used the case is left out all the same.
     A case that can't be used is left out and named, with the reason. Raises DatasetError when a file is missing or
     damaged, when no case is left in a section of `needed`, or when there is no such fold; ConfigError for `labels` of
     another form or an unknown section.
@@ -116,6 +117,10 @@ def select_cases(
         ) from error
     for entry in left_out:
         log.warning("Left out of %s: case %s, %s", entry["section"], entry["case_id"], entry["reason"])
+    for target in optional:
+        empty = [case.case_id for case in cases if not case.masks[target]]
+        if empty:
+            log.info("No %s was drawn, taken as none there: %s", target, ", ".join(empty))
     lists = CaseLists(cases, left_out, dict(datalist.get("split") or {}), folder.resolve())
     for section in needed:
         if not lists.section(section):
@@ -209,7 +214,7 @@ def _masks(
 ) -> dict[str, list[Path]]:
     """target -> mask files. A target is made of ROIs that carry its own name, else of all of its parts.
 
-    An `optional` one of which nothing was drawn has no file.
+    An `optional` one is made of those that were drawn; of none, it has no file.
     """
     files: dict[str, list[Path]] = {}
     for name, file in zip(entry["label_names"], entry["label"], strict=True):
@@ -218,10 +223,12 @@ def _masks(
     drawn = {roi["label"] for roi in known["rois"] if is_usable(roi) or roi.get("reason") != NEVER_DRAWN}
     found: dict[str, list[Path]] = {}
     for target, parts in labels.items():
-        if target in optional and not {target, *parts} & drawn:
-            found[target] = []
-            continue
         wanted = [target] if target in files else list(parts)
+        if target in optional:
+            wanted = [part for part in wanted if part in drawn]
+            if not wanted and target not in drawn:
+                found[target] = []
+                continue
         missing = [part for part in wanted if part not in files or part in lost]
         if missing or not wanted:
             there = ", ".join(sorted(set(files) - set(lost))) or "none"

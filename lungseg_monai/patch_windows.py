@@ -51,6 +51,12 @@ def window_starts(
     return [at for at, (_, stop) in found if labelled[at : min(at + slices, stop)].any()]
 
 
+def window_stop(blocks: Sequence[Block], start: int, slices: int) -> int:
+    """Where the window from `start` ends: after `slices`, or where its block does."""
+    end = next(stop for first, stop in blocks if first <= start < stop)
+    return min(start + slices, end)
+
+
 def check_windows(slices: int, stride: int, only_labelled: Chosen, skip_ends: float) -> None:
     """Raise ConfigError for numbers that make no windows."""
     if slices < 1 or not 1 <= stride <= slices:

@@ -12,11 +12,12 @@ from monai.transforms import Compose
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
+from data_prep.errors import OutputError
 from data_prep.progress import bar
 from lungseg_monai.errors import ConfigError, DatasetError
-from lungseg_monai.patch_windows import Block, Chosen, blocks_of, check_windows, window_starts
+from lungseg_monai.patch_windows import Block, Chosen, blocks_of, check_windows, window_starts, window_stop
 from lungseg_monai.slices import root_cause, slice_seed
-from lungseg_monai.volume_cache import Anew, Chain, Item, OnDisk, Slices, Volume, make_volume, place_on_disk, plain
+from lungseg_monai.volume_cache import Chain, Item, Slices, VolumeKeeper, plain
 from lungseg_monai.window_stream import per_window_maximum
 
 PerPatch = Callable[[np.ndarray], np.ndarray]
@@ -25,7 +26,7 @@ log = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stack:
-    """One case: where its slices are read, their blocks of neighbours, and where its patches start."""
+    """One case: where its slices are read, their blocks of neighbours, where its patches start, what is labelled."""
 
     case_id: str
     slices: Slices
@@ -33,27 +34,23 @@ class Stack:
     starts: list[int]
     labelled: np.ndarray  # (K,) bool
 
-    def stop(self, start: int, slices: int) -> int:
-        """Where the patch from `start` ends: after `slices`, or where its block does."""
-        end = next(stop for first, stop in self.blocks if first <= start < stop)
-        return min(start + slices, end)
-
 
 class PatchDataset(Dataset):
-    """Patches of `slices` consecutive slices: {"image" (1, H, W, D), "label" (T, H, W, D), "case_id", "start"}, float32.
+    """Patches of `slices` consecutive slices: {"image" (1, H, W, D), "label" (T, H, W, D), "case_id", "start"}.
 
-    data: items of data.py; transform: makes a volume of one (tumor_chains.tumor_volume). Which windows become patches:
-    patch_windows.window_starts. A case, or a block of a split within one patient, with fewer slices than a patch gives
-    one patch, its last slice and that one's label repeated. `augment` changes a patch, seeded from (seed, epoch,
-    index), so that workers and resuming make no difference; a change that moves the whole label out of the picture is
-    not made. `per_patch` (function per_patch) comes last. The epoch comes with the index: dataset[epoch, index].
+    data: items of data.py. transform: makes a volume of one (tumor_chains.tumor_volume); image and label are float32.
+    Which windows become patches: patch_windows.window_starts; `start` counts the slices that the item takes. A case,
+    or a block of a split within one patient, with fewer slices than a patch gives one patch: its last slice is
+    repeated, and that one's label. `augment` changes a patch, seeded from (seed, epoch, index), so that workers and
+    resuming make no difference; a change that moves the whole label out of the picture is not made. `per_patch` (the
+    function below) comes last. The epoch comes with the index, as PatchSampler gives it: dataset[epoch, index].
 
-    No more than `cache_gb` of volumes are held in memory (of labelled patches only the slices they need; the volume
-    in work comes on top); the others are read from `cache_dir`, where all are kept for the next run too, or, without
-    it, made anew for each patch. `storage` is "memory", "disk" or "none", the slowest that is used; `held` counts each.
-    `start` counts the slices that the item takes. has_label (N,) bool: which patches hold a label.
-    A case that can't be loaded is left out and stands in `refused`; one that gives no patch, in `without_patches`.
-    Raises DatasetError when none could be loaded, or when labelled patches are wanted and no case has a label.
+    No more than `cache_gb` of volumes are held in memory (only the slices that patches need; the volume in work comes
+    on top); the others are read from `cache_dir`, or, without it, made anew for each patch: volume_cache.VolumeKeeper.
+    `storage` is "memory", "disk" or "none", the slowest in use; `held` counts each; `held_gb` says what memory holds.
+    has_label (N,) bool: which patches hold a label. `refused`: cases that can't be loaded, left out, with the reason.
+    `without_patches`: cases that give no patch. Raises DatasetError when no case could be loaded, or when labelled
+    patches are wanted and there is no label; ConfigError for numbers that make no sense.
     """
 
     def __init__(
@@ -71,27 +68,29 @@ class PatchDataset(Dataset):
         per_patch: PerPatch | None = None,
     ) -> None:
         check_windows(slices, stride, only_labelled, skip_ends)
-        if not cache_gb >= 0:
-            raise ConfigError(f"cache_gb must be 0 or more, got {cache_gb}")
-        self.data, self.transform, self.augment, self.per_patch = data, transform, augment, per_patch
-        self.slices, self.stride, self.only_labelled, self.skip_ends = slices, stride, only_labelled, skip_ends
-        self.seed = seed
-        self.cache_bytes = cache_gb * 1e9
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
-        self.held_bytes = 0
-        self.held = {"memory": 0, "disk": 0, "none": 0}
+        self.data = data
+        self.slices = slices
+        self.window_options = (slices, stride, only_labelled, skip_ends)
+        self.augment, self.seed, self.per_patch = augment, seed, per_patch
+        self.keeper = VolumeKeeper(transform, cache_gb, cache_dir)
         self.refused: list[dict[str, str]] = []
         self.without_patches: list[str] = []
         self.stacks = self._load_all()
         self.index = [(stack, start) for stack in self.stacks for start in stack.starts]
-        self.has_label = torch.tensor(
-            [bool(stack.labelled[start : stack.stop(start, slices)].any()) for stack, start in self.index],
-            dtype=torch.bool,
-        )
+        self.has_label = torch.tensor([stack.labelled[slice(*self._range(stack, start))].any()
+                                       for stack, start in self.index], dtype=torch.bool)  # fmt: skip
 
     @property
     def storage(self) -> str:
-        return next((kind for kind in ("none", "disk") if self.held[kind]), "memory")
+        return self.keeper.storage
+
+    @property
+    def held(self) -> dict[str, int]:
+        return dict(self.keeper.held)
+
+    @property
+    def held_gb(self) -> float:
+        return self.keeper.held_bytes / 1e9
 
     def __len__(self) -> int:
         return len(self.index)
@@ -108,73 +107,47 @@ class PatchDataset(Dataset):
         return {"image": image, "label": label, "case_id": stack.case_id, "start": start}
 
     def _range(self, stack: Stack, start: int) -> tuple[int, int]:
-        return start, stack.stop(start, self.slices)
+        return start, window_stop(stack.blocks, start, self.slices)
 
     def _load_all(self) -> list[Stack]:
         stacks: list[Stack] = []
         for item in bar(self.data, "loading volumes"):
             try:
-                volume, place = self._volume(item)
-                stacks += self._stack(item, volume, place)
-            except ConfigError:
+                stack = self._stack(item)
+            except (ConfigError, OutputError):
                 raise
             except Exception as error:  # noqa: BLE001 - one case costs no other, whatever is wrong with it
                 reason = f"its volume can't be loaded: {root_cause(error)}"
                 log.warning("Left out: case %s, %s", item["case_id"], reason)
                 self.refused.append({"case_id": item["case_id"], "reason": reason, "kind": "damaged"})
+                continue
+            stacks += [stack] if stack.starts else []
+            self.without_patches += [] if stack.starts else [stack.case_id]
         self._tell(stacks)
         return stacks
 
-    def _volume(self, item: Item) -> tuple[Volume, OnDisk | None]:
-        """The item's volume, out of the cache's folder if it is there, and its place in that folder."""
-        if self.cache_dir is None:
-            return make_volume(item, self.transform), None
-        place = place_on_disk(item, self.transform, self.cache_dir)
-        try:
-            return place.volume(), place
-        except (OSError, ValueError):  # not there yet, or not whole
-            volume = make_volume(item, self.transform)
-            place.write(volume)
-            return volume, place
-
-    def _stack(self, item: Item, volume: Volume, place: OnDisk | None) -> list[Stack]:
-        """The case with its patches; none if it has no patch."""
-        blocks = blocks_of(len(volume.images), item.get("slices"))
-        labelled = volume.labelled()
-        starts = window_starts(labelled, blocks, self.slices, self.stride, self.only_labelled, self.skip_ends)
-        if not starts:
-            self.without_patches.append(item["case_id"])
-            return []
-        stack = Stack(item["case_id"], volume, blocks, starts, labelled)
-        needed = volume.part(starts[0], max(stack.stop(start, self.slices) for start in starts))
-        slices: Slices = needed
-        if self.held_bytes + needed.nbytes <= self.cache_bytes:
-            self.held_bytes += needed.nbytes
-            self.held["memory"] += 1
-        elif place is not None:
-            slices = place
-            self.held["disk"] += 1
-        else:
-            slices = Anew(item, self.transform)
-            self.held["none"] += 1
-        return [Stack(item["case_id"], slices, blocks, starts, labelled)]
+    def _stack(self, item: Item) -> Stack:
+        volume, place = self.keeper.volume(item)
+        blocks, labelled = blocks_of(len(volume.images), item.get("slices")), volume.labelled()
+        starts = window_starts(labelled, blocks, *self.window_options)
+        slices: Slices = volume
+        if starts:
+            needed = volume.part(starts[0], max(window_stop(blocks, start, self.slices) for start in starts))
+            slices = self.keeper.keep(item, needed, place)
+        return Stack(item["case_id"], slices, blocks, starts, labelled)
 
     def _tell(self, stacks: list[Stack]) -> None:
         if self.data and not stacks and not self.without_patches:
             raise DatasetError("no volume could be loaded: " + "; ".join(entry["reason"] for entry in self.refused))
         if self.data and not stacks:
             raise DatasetError(
-                f"none of the {len(self.without_patches)} cases gives a patch: no slice holds a tumour, so there is "
-                "nothing to learn. See the labels of dataset.json, and --labels."
+                f"none of {len(self.without_patches)} cases gives a patch: no slice that is used holds a tumour, so "
+                "there is nothing to learn. See the labels of the ROIs in dataset.json, and --labels."
             )
         if self.without_patches:
-            log.info("No tumour, no patch: %s", ", ".join(self.without_patches))
-        log.info(
-            "%d patches of %d cases; volumes in memory: %d (%.2f GB of at most %g), on disk: %d, made anew: %d",
-            sum(len(stack.starts) for stack in stacks), len(stacks), self.held["memory"], self.held_bytes / 1e9,
-            self.cache_bytes / 1e9, self.held["disk"], self.held["none"],
-        )  # fmt: skip
-        if self.held["none"]:
+            log.info("No labelled slice, no patch: %s", ", ".join(self.without_patches))
+        log.info("%d patches of %d cases; %s", sum(len(s.starts) for s in stacks), len(stacks), self.keeper)
+        if self.storage == "none":
             log.warning("Volumes that are made anew for each patch are slow: raise --cache_gb or give --cache_dir")
 
 

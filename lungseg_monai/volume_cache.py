@@ -14,8 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import pickle_hashing
-from monai.transforms import Compose
+from monai.transforms import Compose, Transform
 from torch import Tensor
 
 from data_prep.nifti import atomic_file
@@ -24,6 +23,7 @@ from lungseg_monai.errors import ConfigError
 Item = dict[str, Any]
 Chain = Callable[[Item], Mapping[str, Any]]
 STEPS, LOWEST = 65535, -32768
+NO_SETTINGS = {"R", "readers", "auto_select", "_tracing"}  # of MONAI's transforms: what changes when they run
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,39 @@ def plain(tensor: Tensor) -> Tensor:
 def place_on_disk(item: Item, chain: Chain, folder: Path) -> OnDisk:
     """Where the volume of `item` and `chain` belongs: another file, date, length or setting gives another place.
 
-    Raises ConfigError when the chain can't be told from others (its parts can't be pickled).
+    Raises ConfigError when the chain holds a function that has no name of its own.
     """
     files = sorted(Path(value) for value in _strings(list(item.values())) if Path(value).is_file())
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     parts = chain.flatten().transforms if isinstance(chain, Compose) else [chain]
-    try:
-        settings = [pickle_hashing([part]) for part in parts]
-    except Exception as error:
-        raise ConfigError(f"with cache_dir the chain must be one that can be pickled: {error}") from error
-    key = hashlib.sha256(repr((item["case_id"], item.get("slices"), stats, settings)).encode()).hexdigest()[:32]
+    masks = {key: len(value) for key, value in item.items() if isinstance(value, list)}
+    told = (item["case_id"], item.get("slices"), masks, stats, [settings_of(part) for part in parts])
+    key = hashlib.sha256(repr(told).encode()).hexdigest()[:32]
     return OnDisk(folder / f"{key}.image.npy", folder / f"{key}.label.npy")
+
+
+def settings_of(value: Any) -> str:
+    """A transform's class and settings as text, the same in every process and after every use.
+
+    Not by pickling, as MONAI does: LoadImage pickles to something else once it has run. Raises ConfigError for a
+    function without a name of its own.
+    """
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(settings_of(one) for one in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {settings_of(one)}' for key, one in sorted(value.items()))}}}"
+    if value is None or isinstance(value, str | bool | int | float):
+        return repr(value)
+    if isinstance(value, Transform):
+        return f"{_name(type(value))}{settings_of({k: v for k, v in vars(value).items() if k not in NO_SETTINGS})}"
+    return _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))
+
+
+def _name(thing: Any) -> str:
+    name = f"{thing.__module__}.{thing.__qualname__}"
+    if "<" in name:
+        raise ConfigError(f"with cache_dir the chain must not hold {name}: name a function of a module")
+    return name
 
 
 def _strings(values: Sequence[Any]) -> list[str]:
@@ -135,3 +157,52 @@ def _strings(values: Sequence[Any]) -> list[str]:
     for value in values:
         flat += [value] if isinstance(value, str) else _strings(value) if isinstance(value, list) else []
     return flat
+
+
+class VolumeKeeper:
+    """Makes volumes with `chain` and keeps them: up to `cache_gb` in memory, the rest in `cache_dir`, else not at all.
+
+    With `cache_dir` all are kept there, for the next run too. held: how many in "memory", on "disk", or "none".
+    Raises ConfigError for a negative `cache_gb`.
+    """
+
+    def __init__(self, chain: Chain, cache_gb: float, cache_dir: str | Path | None) -> None:
+        if not cache_gb >= 0:
+            raise ConfigError(f"cache_gb must be 0 or more, got {cache_gb}")
+        self.chain = chain
+        self.most_bytes = cache_gb * 1e9
+        self.folder = None if cache_dir is None else Path(cache_dir)
+        self.held_bytes = 0
+        self.held = {"memory": 0, "disk": 0, "none": 0}
+
+    @property
+    def storage(self) -> str:
+        """The slowest kind that is in use."""
+        return next((kind for kind in ("none", "disk") if self.held[kind]), "memory")
+
+    def volume(self, item: Item) -> tuple[Volume, OnDisk | None]:
+        """The item's volume, out of the folder if it is there, and its place in that folder."""
+        if self.folder is None:
+            return make_volume(item, self.chain), None
+        place = place_on_disk(item, self.chain, self.folder)
+        try:
+            return place.volume(), place
+        except (OSError, ValueError):  # not there yet, or not whole
+            volume = make_volume(item, self.chain)
+            place.write(volume)
+            return volume, place
+
+    def keep(self, item: Item, needed: Volume, place: OnDisk | None) -> Slices:
+        """Where the `needed` slices of the item's volume are read from now on."""
+        if self.held_bytes + needed.nbytes <= self.most_bytes:
+            self.held_bytes += needed.nbytes
+            self.held["memory"] += 1
+            return needed
+        self.held["none" if place is None else "disk"] += 1
+        return Anew(item, self.chain) if place is None else place
+
+    def __str__(self) -> str:
+        return (
+            f"volumes in memory: {self.held['memory']} ({self.held_bytes / 1e9:.3g} GB of at most "
+            f"{self.most_bytes / 1e9:g}), on disk: {self.held['disk']}, made anew for each patch: {self.held['none']}"
+        )

@@ -25,6 +25,16 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="share of the training patients that validates (default 0)",
     )
+    command.add_argument(
+        "--test-count", type=int, metavar="N", help="exactly so many patients test, in place of --ratio"
+    )
+    command.add_argument(
+        "--lists",
+        type=Path,
+        metavar="FILE",
+        help="who is in which list: JSON {training: [ids], validation, test} or CSV lines `id,list`; ids of cases or "
+        "patients, as dataset.json has them; who is in none is left out",
+    )
     command.add_argument("--folds", type=int, metavar="K", help="spread the training patients over K folds")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="of the shuffle (default 0)")
     command.add_argument(
@@ -47,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         within_patient=arguments.within_patient,
         gap_mm=arguments.gap_mm,
+        test_count=arguments.test_count,
     )
-    datalist = write_split(arguments.dataset, options)
+    datalist = write_split(arguments.dataset, options, arguments.lists)
     return tell(arguments, summary(datalist), datalist)

@@ -13,7 +13,7 @@ Box = tuple[int, int, int, int]
 
 
 def crop_resize(picture: Tensor, box: Box, linear: bool) -> Tensor:
-    """The part `box` (top, left, height, width) of `picture` (C, H, W), enlarged to (C, H, W) linearly or by neighbours."""
+    """The part `box` (top, left, height, width) of `picture` (C, H, W), as large as it, linearly or by neighbours."""
     top, left, height, width = box
     part = picture[None, :, top : top + height, left : left + width]
     size = picture.shape[1:]

@@ -15,8 +15,8 @@ from torch import Tensor
 class LoadMasksd(MapTransform):
     """A list of NIfTI files per key -> the union of their masks (1, I, J, K) uint8 0/1 on the grid of `image_key`.
 
-    No file at all means that nothing was drawn: an empty mask. Raises ValueError when a mask has another shape than
-    the image, which must be loaded before as (1, I, J, K).
+    No file at all means that nothing was drawn: an empty mask. Raises ValueError when a mask lies on another grid
+    than the image, which must be loaded before as (1, I, J, K).
     """
 
     def __init__(self, keys: KeysCollection, image_key: str = "image") -> None:
@@ -38,12 +38,19 @@ class LoadMasksd(MapTransform):
             return MetaTensor(empty, meta=image.meta) if isinstance(image, MetaTensor) else empty
         masks = [self.loader(file) for file in files]
         for mask in masks:
-            if mask.shape != image.shape:
+            if mask.shape != image.shape or not same_place(mask, image):
                 raise ValueError(
-                    f"a mask of {key} has {list(mask.shape[1:])} voxels, its image {list(image.shape[1:])}: "
-                    "they must lie on one grid. Convert the case again."
+                    f"a mask of {key} lies on another grid than its image: {list(mask.shape[1:])} voxels against "
+                    f"{list(image.shape[1:])}, or another affine. Convert the case again."
                 )
         united = masks[0] > 0
         for mask in masks[1:]:
             united |= mask > 0
         return united.to(torch.uint8)
+
+
+def same_place(one: Tensor, other: Tensor) -> bool:
+    """Whether two volumes have one affine, to 0.001 mm; volumes that carry none lie where they should."""
+    if not isinstance(one, MetaTensor) or not isinstance(other, MetaTensor):
+        return True
+    return torch.allclose(one.affine.double(), other.affine.double(), rtol=0, atol=1e-3)

@@ -125,13 +125,22 @@ def between_0_and_1(image: Tensor) -> Tensor:
     return torch.clamp(image, 0.0, 1.0)
 
 
+def spaced(image: Tensor) -> Tensor:
+    """`image` itself. Raises ValueError when its file gives no spacing: no axis would point anywhere."""
+    affine = getattr(image, "affine", torch.eye(4))
+    spacing_mm = affine[:3, :3].norm(dim=0)
+    if not bool((spacing_mm > 0).all() and spacing_mm.isfinite().all()):
+        raise ValueError(f"the image has no spacing: {[round(float(mm), 4) for mm in spacing_mm]} mm. Write it again.")
+    return image
+
+
 def _load_image() -> list[Transform]:
     with warnings.catch_warnings():  # LoadImaged sets up readers of all formats and warns about one for DICOM on GPUs
         warnings.simplefilter("ignore", UserWarning)
         load = LoadImaged(
             ["image"], reader="NibabelReader", dtype=np.float32, ensure_channel_first=True, image_only=True
         )
-    return [load, Lambdad("image", func=finite)]
+    return [load, Lambdad("image", func=finite), Lambdad("image", func=spaced)]
 
 
 def _to_network_grid(

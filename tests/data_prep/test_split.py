@@ -163,3 +163,102 @@ def test_monai_reads_the_datalist(tmp_path):
 def test_nothing_labelled_is_an_error():
     with pytest.raises(DatasetError, match="nothing to train on"):
         split(dataset([case(0, 0, labels=(None,))]), SplitOptions())
+
+
+@given(cohorts, st.integers(0, 9), st.integers(0, 8), st.sampled_from([0.0, 0.1, 0.4]))
+def test_exactly_so_many_patients_test(patients, seed, count, validation):
+    cases = [case(number, patient) for number, patient in enumerate(patients)]
+    options = SplitOptions(seed=seed, test_count=count, validation=validation)
+    there = len(set(patients))
+    if there - count < 1 + bool(validation):
+        with pytest.raises(UsageError, match=rf"{there} patients can't be split into training and {count} that test"):
+            split(dataset(cases), options)
+        return
+    lists = split(dataset(cases), options)
+    sides = [ids(lists[section]) for section in ("training", "validation", "test")]
+    assert len(sides[2]) == count and sum(map(len, sides)) == len(set.union(*sides)) == there
+    assert len(sides[1]) == (max(1, round(validation * (there - count))) if validation else 0)
+    assert lists == split(dataset(cases[::-1]), options)
+    assert lists["split"]["test_count"] == count and lists["split"]["ratio"] is None
+
+
+def test_the_papers_260_and_40():
+    lists = split(dataset([case(n, n) for n in range(300)]), SplitOptions(test_count=40, validation=0.1))
+    assert [len(lists[section]) for section in ("training", "validation", "test")] == [234, 26, 40]
+
+
+def write_lists(folder, form, lists):
+    if form == "json":
+        text = json.dumps(lists)
+    elif form == "datalist":
+        entries = {section: [{"case_id": name, "image": "x"} for name in names] for section, names in lists.items()}
+        text = json.dumps({"split": {"by": "patient"}, "options": {}, **entries})
+    else:
+        text = "case,list\n" + "".join(f"{name}, {section}\n" for section, names in lists.items() for name in names)
+    path = folder / "lists"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "datalist"])
+def test_lists_say_who_is_where(tmp_path, form):
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset([case(number, number // 2) for number in range(12)])))
+    wanted = {"training": ["c004", "c000", "c001"], "validation": ["c002"], "test": ["p005", "c008"]}
+    written = write_split(tmp_path, SplitOptions(), write_lists(tmp_path, form, wanted))
+    found = {section: [entry["case_id"] for entry in written[section]] for section in wanted}
+    assert found == {"training": ["c000", "c001", "c004"], "validation": ["c002"], "test": ["c008", "c010", "c011"]}
+    assert {entry["case_id"] for entry in written["left_out"]} == {"c003", "c005", "c006", "c007", "c009"}
+    assert written["split"] == {"by": "patient", "seed": None, "ratio": None, "folds": None, "lists": True}
+    assert json.loads((tmp_path / "datalist.json").read_text()) == json.loads(json.dumps(written))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"training": ["c000"], "test": ["c001"]}', "never on two sides"),
+        ('{"training": ["c000"], "test": ["c099", "p1"]}', "names 2 that dataset.json has no labelled case of: c099"),
+        ('{"test": ["c000"]}', "no case for training"),
+        ('{"train": ["c000"]}', "no list 'train'"),
+        ('{"training": "c000"}', "must be a list"),
+        ('{"training": [3]}', "ids as text"),
+        ('{"training": ["c000"], "test": ["c000"]}', "in training and in test"),
+        ("c000,training\nc002,tests", "c002 is in 'tests'"),
+        ("c000,training\nc002", "got 'c002'"),
+        ("{", "can't be read"),
+        ("", "names nobody"),
+        ("\xff", "can't be read"),
+        (None, "can't be read"),
+    ],
+)
+def test_lists_that_can_not_be_right(tmp_path, text, told):
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset([case(number, number // 2) for number in range(6)])))
+    if text is not None:
+        (tmp_path / "lists").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=told):
+        write_split(tmp_path, SplitOptions(), tmp_path / "lists")
+    assert not (tmp_path / "datalist.json").exists()
+
+
+@pytest.mark.parametrize(
+    "other", [{"ratio": (3, 1)}, {"validation": 0.1}, {"test_count": 4}, {"folds": 3}, {"within_patient": True}]
+)
+def test_lists_go_with_no_other_way_to_split(other):
+    with pytest.raises(UsageError, match="none of --ratio"):
+        split(dataset([case(0, 0), case(1, 1)]), SplitOptions(**other), {"c000": "training", "c001": "test"})
+
+
+@pytest.mark.parametrize("wrong", [{"test_count": -1}, {"test_count": 2, "within_patient": True}])
+def test_senseless_counts_are_refused(wrong):
+    with pytest.raises(UsageError, match="--test-count"):
+        SplitOptions(**wrong)
+
+
+def test_the_command_takes_counts_and_lists(tmp_path, capsys):
+    from data_prep.cli import main
+
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset([case(number, number) for number in range(6)])))
+    assert main(["split", str(tmp_path), "--test-count", "2", "--seed", "3"]) == 0
+    assert len(json.loads((tmp_path / "datalist.json").read_text())["test"]) == 2
+    assert main(["split", str(tmp_path), "--lists", str(write_lists(tmp_path, "csv", {"training": ["c003"]}))]) == 0
+    assert [e["case_id"] for e in json.loads((tmp_path / "datalist.json").read_text())["training"]] == ["c003"]
+    assert "left out: c000 (not in the lists)" in capsys.readouterr().out

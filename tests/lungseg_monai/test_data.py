@@ -219,3 +219,35 @@ def test_no_folder_at_all(tmp_path):
 def test_labels_that_can_not_be_right(prepared, labels):
     with pytest.raises(ConfigError, match="labels"):
         select_cases(prepared, labels)
+
+
+TUMOR = {"tumor": ["gtv", "gtv_nodes"]}
+
+
+def test_a_patient_without_tumour_has_an_empty_mask(prepared, caplog):
+    caplog.set_level("INFO", logger="lungseg_monai")
+    relabel(prepared, 0, "lung_left", "gtv")
+    lists = select_cases(prepared, TUMOR, optional=["tumor"])
+    assert lists.case_ids() == {"training": ["P1", "P2", "P3"], "validation": [], "test": ["P4"]}
+    assert [len(case.masks["tumor"]) for case in lists.cases] == [1, 0, 0, 0] and lists.left_out == []
+    assert lists.items("training")[1]["tumor"] == []
+    assert "No tumor was drawn, taken as none there: P2, P3, P4" in caplog.text
+    with pytest.raises(DatasetError, match="no case of the training list"):
+        select_cases(prepared, TUMOR)
+
+
+def test_a_tumour_that_was_drawn_but_refused_is_not_no_tumour(prepared):
+    def change(content):
+        refused = {"name": "GTV", "label": "gtv", "status": "refused", "reason": "open contour", "file": None}
+        content["cases"][0]["rois"].append(refused)
+        content["cases"][1]["rois"].append(empty_roi("GTV", "gtv"))
+
+    edit(prepared, "dataset.json", change)
+    lists = select_cases(prepared, TUMOR, optional=["tumor"])
+    assert lists.case_ids()["training"] == ["P2", "P3"]
+    assert "GTV (gtv) was refused by lungseg-prep: open contour" in lists.left_out[0]["reason"]
+
+
+def test_optional_targets_are_among_the_labels(prepared):
+    with pytest.raises(ConfigError, match="optional"):
+        select_cases(prepared, LUNGS, optional=["tumor"])
