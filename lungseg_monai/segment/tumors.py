@@ -1,7 +1,7 @@
 """Lung tumours in a chest CT, by the bundles of Kamal et al.'s networks: all stages from the image to its own grid."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,16 @@ class TumorModel:
         bundle = Path(bundle)
         self.names = {1: NAME}
         given, changes = split_options(options)
-        self.options = TumorOptions(**given)
         at = bundle / "models" if weights is None else checkpoint_of(Path(weights))
         self.network: Backend
+        if weights is not None:
+            precision = given.get("precision", TumorOptions.precision)
+            self.network, numbers = open_trained(at, device, threads, precision)
+            given |= {name: numbers[name] for name in TRAINED if name in numbers}
+        self.options = TumorOptions(**given)
+        self.rules = _rules(self.options, at, rules, changes)
         if weights is None:
             self.network = open_backend(bundle, backend, device, threads, self.options.precision)
-        else:
-            self.network, numbers = open_trained(at, device, threads, self.options.precision)
-            self.options = replace(self.options, **{name: numbers[name] for name in TRAINED if name in numbers})
-        self.rules = _rules(self.options, at, rules, changes)
         told = _metadata(bundle)
         self.phantom_only = weights is None and told.get("phantom_only") is True
         self.threads = threads or cores()
