@@ -114,8 +114,7 @@ def match(
         for label, parts in chosen.items():
             try:
                 prediction = _prediction(case, label, alone=len(chosen) == 1)
-                blank_on = reference.undrawn(case.case_id, label, parts) if absent == "empty" else None
-                references = () if blank_on else tuple(reference.files(case.case_id, label, parts))
+                references, blank_on = _references(case.case_id, label, parts, reference, absent)
                 matching.pairs.append(
                     Pair(case.case_id, case.section, label, prediction, references, case.slices, blank_on)
                 )
@@ -142,6 +141,20 @@ def _suiting(case: PredictedCase, labels: Labels, reference: Reference) -> Label
         dropped = parts if only_whole else (whole,)
         chosen = {label: of for label, of in chosen.items() if label not in dropped}
     return chosen
+
+
+def _references(
+    case_id: str, label: str, parts: Sequence[str], reference: Reference, absent: Absent
+) -> tuple[tuple[Source, ...], Path | None]:
+    """The masks to compare with, or none and the image on whose grid the reference is empty."""
+    undrawn = reference.undrawn(case_id, label, parts)
+    if undrawn and absent == "empty":
+        return (), undrawn
+    try:
+        return tuple(reference.files(case_id, label, parts)), None
+    except EvaluationError as error:
+        hint = f" If there is no {label} in this case: --absent empty." if undrawn else ""
+        raise EvaluationError(f"{error}{hint}") from error
 
 
 def _prediction(case: PredictedCase, label: str, alone: bool) -> Source:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lungseg_monai.errors import EvaluationError, NothingToDoError
-from lungseg_monai.evaluation.bootstrap import Bootstrap, intervals
+from lungseg_monai.evaluation.bootstrap import LEVEL, Bootstrap, intervals
 from lungseg_monai.evaluation.lesions import lesion_counts
 from lungseg_monai.evaluation.metrics import BoolArray, Score, count_slices, overlap_scores
 from lungseg_monai.evaluation.surface import surface_scores
@@ -170,7 +170,7 @@ def summarise_tumors(cases: Iterable[Case], bootstrap: Bootstrap | None = None) 
         | {"patients": len(everyone), "tumor_bearing_patients": len(bearing)}
         | {"tumor_free": _tumor_free([case for case in everyone if not case["tumor_bearing"]])}
         | {"tolerance_mm": tolerances[0]}
-        | {"bootstrap": {"level": 0.95, "resamples": how.resamples, "seed": how.seed, "drawn": "patients"}}
+        | {"bootstrap": {"level": LEVEL, "resamples": how.resamples, "seed": how.seed, "drawn": "patients"}}
     )
 
 

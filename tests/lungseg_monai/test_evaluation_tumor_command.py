@@ -113,7 +113,12 @@ def cohort(tmp_path):
 
 
 def test_nobody_drew_a_tumour_is_no_reference_unless_somebody_says_so(cohort):
-    assert {row["case_id"] for row in evaluate(*cohort, extras=Extras(tumor=True))["refused"]} == {"P2", "P3", "P4"}
+    refused = {row["case_id"]: row["reason"] for row in evaluate(*cohort, extras=Extras(tumor=True))["refused"]}
+    assert {case: "--absent empty" in reason for case, reason in refused.items()} == {
+        "P2": True,
+        "P3": False,
+        "P4": True,
+    }
     scores = evaluate(*cohort, extras=Extras(tumor=True, absent="empty"))
     assert [(row["case_id"], row["reason"].split(":")[0]) for row in scores["refused"]] == [
         ("P3", "no whole reference")
