@@ -1,11 +1,12 @@
 """Mixed precision where MONAI's engines have none: bfloat16 on the CPU (and, if asked for, on a GPU)."""
 
+from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
-from torch import Tensor, nn
+from torch import Tensor
 
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.segment.backends.devices import has_bf16
@@ -42,7 +43,7 @@ class AutocastInferer(Inferer):
         super().__init__()
         self.precision = precision
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.precision != "bf16":
             return network(inputs, *args, **kwargs)  # CUDA's amp stays as the engine has it
         with torch.autocast(inputs.device.type, torch.bfloat16):

@@ -5,7 +5,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lungseg_monai.training.checkpoints import KeepCheckpoints, epoch_score
 from lungseg_monai.training.processes import is_main
@@ -50,12 +50,12 @@ def tumor_rates(
 
 
 class StepRates:
-    """Ignite handler: lets `rates` go on, after each batch or (PlateauRates) after each epoch's validation.
+    """Ignite handler: lets the `rates` of tumor_rates go on, after each batch or (PlateauRates) each epoch's validation.
 
     Without a `validator` the training loss is judged. To be attached after the validation.
     """
 
-    def __init__(self, rates: LRScheduler | PlateauRates, validator: Engine | None = None) -> None:
+    def __init__(self, rates: Any, validator: Engine | None = None) -> None:
         self.rates, self.validator = rates, validator
 
     def attach(self, engine: Engine) -> None:

@@ -55,15 +55,15 @@ class TumorScores:
         self.counts = {}
 
     def add(self, engine: Engine) -> None:
-        output = engine.state.output
-        batch = engine.state.batch
-        found = output["pred"].detach() > 0  # type: ignore[index, call-overload]
-        wanted = output["label"] > 0.5  # type: ignore[index, call-overload]
+        output: Any = engine.state.output
+        batch: Any = engine.state.batch
+        found = output["pred"].detach() > 0
+        wanted = output["label"] > 0.5
         if self.fresh is None:
             self._count(TOTAL, found, wanted)
             return
-        for number, case_id in enumerate(batch["case_id"]):  # type: ignore[index, call-overload]
-            fresh = self.fresh[case_id, int(batch["start"][number])]  # type: ignore[index, call-overload]
+        for number, case_id in enumerate(batch["case_id"]):
+            fresh = self.fresh[case_id, int(batch["start"][number])]
             self._count(case_id, found[number, ..., fresh], wanted[number, ..., fresh])
 
     def _count(self, case_id: str, found: Tensor, wanted: Tensor) -> None:

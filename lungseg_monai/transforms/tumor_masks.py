@@ -47,7 +47,7 @@ class FileGrid:
 
 
 class TumorMaskd(MapTransform):
-    """Probabilities (1, H, W, K) on the network's grid, axes to L, P, S -> a mask (1, I, J, K) uint8 on the file's grid.
+    """Probabilities (1, H, W, K) on the network's grid, axes to L, P, S -> mask (1, I, J, K) uint8 on the file's grid.
 
     The image under `image_key` tells the grid (tumor_chains.tumor_image). `rules` are those of TumorRules; the
     lungs are not known here: `lungseg segment --within lungs` is for that. With `folder` the probabilities themselves,

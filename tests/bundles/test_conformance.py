@@ -24,11 +24,13 @@ FIRST = [
     "bundle", "bundle_root", "dataset_dir", "output_dir", "resume", "pretrained", "device", "amp",
     "num_workers", "cache_gb", "setting", "settings", "numbers",
 ]  # fmt: skip
-OTHER = {
-    "ct_lungs": {"cache_gb": ["threads", "scene_cache", "minutes"]}
-}  # what stands in a bundle in the place of a key
-SMALL = {"ct_lung_unet2d": {"width": 2}, "ct_lungs": {"features": [2, 2, 2, 2, 2, 2]}}
-SHAPE = {"ct_lung_unet2d": (1, 1, 32, 32), "ct_lungs": (1, 1, 64, 32, 32)}
+TUMOR = "ct_tumor_recurrent_denseunet"
+OTHER = {  # what stands in a bundle in the place of a key
+    "ct_lungs": {"cache_gb": ["threads", "scene_cache", "minutes"]},
+    TUMOR: {"amp": ["amp", "precision", "threads"], "cache_gb": ["cache_gb", "cache_dir"]},
+}
+SMALL = {"ct_lung_unet2d": {"width": 2}, "ct_lungs": {"features": [2, 2, 2, 2, 2, 2]}, TUMOR: {"width": 2}}
+SHAPE = {"ct_lung_unet2d": (1, 1, 32, 32), "ct_lungs": (1, 1, 64, 32, 32), TUMOR: (1, 1, 16, 24, 8)}
 LAST = ["train", "validate", "initialize", "run", "training", "finalize"]
 
 
@@ -93,6 +95,8 @@ def test_monai_finds_every_property(bundle, kind, name, prepared, tmp_path):
     options = {**TINY, "output_dir": str(tmp_path), "dataset_dir": prepared}
     if bundle.name == "ct_lungs":
         options = {**SMALL[bundle.name], "epochs": 2, "device": "cpu", "output_dir": str(tmp_path)}
+    if bundle.name == TUMOR:
+        options["labels"] = {"tumor": ["lung_left"]}  # what the tiny prepared folder has
     if kind == "infer":
         options.pop("epochs")
     assert workflow(bundle.name, name, kind=kind, **options).check_properties() == []
