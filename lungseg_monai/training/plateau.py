@@ -50,7 +50,7 @@ def tumor_rates(
 
 
 class StepRates:
-    """Ignite handler: lets the `rates` of tumor_rates go on, after each batch or (PlateauRates) each epoch's validation.
+    """Ignite handler: lets `rates` (tumor_rates) go on, after each batch or (PlateauRates) each epoch's validation.
 
     Without a `validator` the training loss is judged. To be attached after the validation.
     """
