@@ -22,7 +22,8 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
     plain = copy.deepcopy(network)
     pairs = _pairs(plain, example)
     for convolution, norm in pairs:
-        fused = torch.nn.utils.fuse_conv_bn_eval(plain.get_submodule(convolution), plain.get_submodule(norm))  # type: ignore[type-var]
+        parts: Any = plain.get_submodule(convolution), plain.get_submodule(norm)
+        fused: nn.Module = torch.nn.utils.fuse_conv_bn_eval(*parts)
         _replace(plain, convolution, fused)
         _replace(plain, norm, nn.Identity())
     with torch.inference_mode():

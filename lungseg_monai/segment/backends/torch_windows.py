@@ -26,8 +26,8 @@ class TorchWindows:
         self.sha256 = sha256
         self.notes: list[str] = []
         self.device = device
-        usable = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-        if device in usable and not usable[device]():
+        usable = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+        if device != "cpu" and not usable:
             self.notes.append(f"torch {torch.__version__} can't use {device} here: cpu")
             self.device = "cpu"
         if self.device == "cpu":
