@@ -86,7 +86,7 @@ def test_each_volume_starts_from_zero():
 def test_torchscript_computes_the_same(gates, bidirectional, last_only):
     lstm = made(gates=gates, bidirectional=bidirectional, last_only=last_only)
     scripted = torch.jit.script(lstm)
-    for slices in (1, 4):
+    for slices in (4, 4, 4, 1):  # TorchScript optimises after the first
         x = torch.randn(1, 2, 4, 6, slices, dtype=torch.float64)
         torch.testing.assert_close(scripted(x), lstm(x))
 

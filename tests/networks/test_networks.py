@@ -68,7 +68,9 @@ def test_torchscript_computes_the_same(name):
     stream = io.BytesIO()
     torch.jit.save(torch.jit.script(network), stream)
     stream.seek(0)
-    torch.testing.assert_close(torch.jit.load(stream)(x), network(x))
+    loaded, wanted = torch.jit.load(stream), network(x)
+    for _ in range(3):  # TorchScript optimises after the first
+        torch.testing.assert_close(loaded(x), wanted)
 
 
 def test_onnx_computes_the_same(name, tmp_path):
