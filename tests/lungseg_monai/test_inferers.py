@@ -51,6 +51,7 @@ def test_the_mean_is_that_of_brute_force(depth, stride, batch_size):
     torch.testing.assert_close(found.double(), brute_force(x, 8, stride), rtol=0, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 12), st.data())
 def test_windows_hold_every_slice_and_end_at_the_end(depth, slices, data):
     stride = data.draw(st.integers(1, slices))
