@@ -12,7 +12,7 @@ from lungseg_monai.errors import LungsegError, UsageError
 
 COMMANDS = (segment, evaluate, report, reproduce, doctor)
 # What these commands import of the extra `train`, which plain preparation does without (setup.cfg).
-TRAIN_EXTRA = {"torch", "monai", "scipy", "matplotlib", "jinja2"}
+TRAIN_EXTRA = {"torch", "monai", "matplotlib", "jinja2"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ OPTIONAL = {
     "connected-components-3d": ("segment", "faster clean-up of masks"),
     "fill-voids": ("segment", "faster clean-up of masks"),
     "torch": ("train", "training, GPUs"),
-    "monai": ("train", "training, lungseg evaluate"),
+    "monai": ("train", "training"),
     "matplotlib": ("train", "lungseg report of a run"),
     "jinja2": ("train", "lungseg report"),
 }
