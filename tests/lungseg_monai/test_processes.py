@@ -29,6 +29,7 @@ def test_mixed_precision_only_where_the_engines_have_it(caplog):
 def test_alone_a_process_is_the_main_one(monkeypatch):
     assert processes.is_main() and processes.from_main("x") == "x"
     assert processes.sum_over_processes([1.0, 2.0], torch.device("cpu")) == [1.0, 2.0]
+    assert processes.gather({"a": 1}) == [{"a": 1}]
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(ConfigError, match="torchrun"):
         processes.join_processes()
