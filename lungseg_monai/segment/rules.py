@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungseg_monai.segment.aerated import regain_aerated
 from lungseg_monai.segment.airways import gas_below, windpipe
 from lungseg_monai.segment.options import DEFAULTS, LungOptions
-from lungseg_monai.segment.pieces import keep_pieces
+from lungseg_monai.segment.pieces import between_body, keep_pieces, within_body
 from lungseg_monai.segment.result import Flag
 from lungseg_monai.segment.sides import LEFT, RIGHT, sort_sides
 from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
@@ -46,38 +46,52 @@ def decide(
     """Lungs from probability (3, I, J, K) of background, right and left lung, and hu (I, J, K), on one isotropic grid.
 
     Flags: "no_lung" (alarm), "one_lung", "uneven_lungs", "small_lung_dropped", "pieces_dropped", "airway_removed",
-    "gas_removed", "sides_repaired", "cut_at_edge", "unsure".
+    "gas_removed", "outside_removed", "sides_repaired", "cut_at_edge", "unsure".
     """
     probability = regain_aerated(probability, hu)
     drawn = (probability[0] < 0.5).astype(np.uint8)
     if not drawn.any():
         return Decision(probability.copy(), drawn, (_no_lung(),), {})
     box = box_around(drawn, MARGIN)
-    inner = _decide_within(probability[(slice(None), *box)], hu[box], spacing_mm, options)
+    between = between_body(hu, spacing_mm)[box]
+    inner = _decide_within(probability[(slice(None), *box)], hu[box], between, spacing_mm, options)
     cleaned, labels = probability.copy(), np.zeros_like(drawn)
     cleaned[(slice(None), *box)], labels[box] = inner.probability, inner.labels
     return replace(inner, probability=cleaned, labels=labels)
 
 
 def _decide_within(
-    probability: NDArray[np.float32], hu: NDArray[np.float32], spacing_mm: float, options: LungOptions
+    probability: NDArray[np.float32],
+    hu: NDArray[np.float32],
+    between: Labels,
+    spacing_mm: float,
+    options: LungOptions,
 ) -> Decision:
     """As decide, for the box around what the network drew."""
     drawn = (probability[0] < 0.5).astype(np.uint8)
     lung_probability = 1 - probability[0]
-    labels, side_flags = sort_sides(drawn, probability, spacing_mm)
+    inside = within_body(drawn, between)
+    labels, side_flags = sort_sides(inside, probability, spacing_mm)
     labels, air_flags = _without_air(labels, hu, spacing_mm, options)
     labels, dropped = keep_pieces(labels, lung_probability, hu, spacing_mm, options.min_pocket_ml)
     labels = _filled(labels, spacing_mm, options.max_hole_ml)
     labels, small_flags = _without_small(labels, spacing_mm, options.min_lung_ml)
     cleaned = _agreeing(probability, drawn, labels)
     confidence = _confidence(probability, drawn, labels, spacing_mm)
-    flags = (*side_flags, *air_flags, *_said(dropped.pieces, dropped.ml), *small_flags)
+    outside_ml = np.count_nonzero(drawn & (1 - inside)) * spacing_mm**3 / 1000
+    flags = (*_outside(outside_ml), *side_flags, *air_flags, *_said(dropped.pieces, dropped.ml), *small_flags)
     return Decision(cleaned, labels, (*flags, *_doubts(labels, spacing_mm, confidence)), confidence)
 
 
 def _no_lung() -> Flag:
     return Flag("no_lung", "no lung was found", "alarm")
+
+
+def _outside(ml: float) -> tuple[Flag, ...]:
+    if ml < DROPPED_ML:
+        return ()
+    what = f"{ml:.0f} ml outside the body, as of a table or clothes, were taken for lung and removed"
+    return (Flag("outside_removed", what, "note"),)
 
 
 def _said(pieces: int, ml: float) -> tuple[Flag, ...]:

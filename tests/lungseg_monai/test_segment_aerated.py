@@ -38,3 +38,25 @@ def test_without_lung_nothing_joins():
     hu, before = scene()
     before[:, :10] = before[:, 10:11]
     assert np.array_equal(regain_aerated(before, hu, 0.1), before)
+
+
+def test_air_as_dark_as_the_room_stays_out_and_thin_lung_joins():
+    hu, before = scene()
+    big = [np.repeat(np.repeat(one, 3, axis=-2), 3, axis=-1) for one in (hu, before)]
+    hu, before = big
+    hu[10:20], before[:, 10:20] = -995, np.array([0.8, 0.15, 0.05])[:, None, None, None]  # a pneumothorax
+    free = regain_aerated(before, hu, 0.1)[0] < 0.5
+    assert free[:11].all() and not free[12:19].any()
+    hu[10:20] = -960  # a lung that is almost gone
+    assert (regain_aerated(before, hu, 0.1)[0, :20] < 0.5).all()
+
+
+def test_the_room_says_how_dark_air_is():
+    hu, before = scene()
+    hu, before = (np.repeat(np.repeat(one, 3, axis=-2), 3, axis=-1) for one in (hu, before))
+    hu[10:20], before[:, 10:20] = -1000, np.array([0.8, 0.15, 0.05])[:, None, None, None]
+    before[:, 20:] = np.array([1, 0, 0])[:, None, None, None]
+    hu[20:] = -1100  # all values are 100 too low
+    assert (regain_aerated(before, hu, 0.1)[0, 10:20] < 0.5).all()
+    hu[20:] = -1000
+    assert (regain_aerated(before, hu, 0.1)[0, 12:20] > 0.5).all()
