@@ -1,7 +1,9 @@
 """The lungs' border by HU at the image's own resolution, where there is an edge between air and tissue.
 
-The network's border is good to a few millimetres. Within border_mm of it a voxel is lung where it is darker than
-half-way between this lung and its wall. Borders of dense lung stay as they were drawn: there HU tells nothing.
+The network's border is good to a few millimetres. Within border_mm of it a voxel joins the lung where it is darker
+than half-way between this lung and its wall, and the voxel that the border runs through leaves it where it is brighter
+than half-way between the lung and the wall beside it. Borders of dense lung stay as they were drawn: there HU tells
+nothing.
 """
 
 from collections.abc import Iterable
@@ -19,11 +21,16 @@ from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.spread import Labels, grow, shrink, spread, steps
 
 THRESHOLDS_HU = (-500.0, -400.0)  # whatever the case, half-way lies here
+BESIDE_HU = (-550, -250)  # and here at any place: lung is denser where it is ill, low or breathed out, walls may be fat
 WALL_HU = -300.0
 NOISY_HU = 35.0  # smoothed in plane above this
 AERATED = 0.6  # of the lung just inside: less, and the border is not an edge of air
 NEAR_MM = 7.5
 SAMPLE_MM = 2.0
+LOCAL_MM = 4.0  # a sample of lung or wall stands for that much
+LUNG_MM, WALL_MM = 15.0, 9.0  # around a place: what the lung and the wall beside it are
+BRIGHTEST_HU = 200.0  # of a wall: bone and contrast count no more
+OVERALL = np.float32(0.02)  # weight of the whole image's lung and wall against those beside
 BAND_WEIGHT = 0.2  # of voxels near the border against deeper ones: some of them are wall
 DARKER_HU = 70.0  # a voxel this much darker than the lung is the air of an airway, a bowel or a room
 SLAB_VOXELS = 2_000_000  # at a time in a thread, about 10 bytes each
@@ -90,9 +97,14 @@ class _Given:
         """Voxels along each axis that one sample stands for."""
         return [max(1, round(SAMPLE_MM / step)) for step in self.spacing_mm]
 
-    def sampled(self, axis: int) -> slice:
-        """The middle of each block along an axis, the last of which may be cut."""
-        length, block = self.labels.shape[axis], self.blocks[axis]
+    @property
+    def local_blocks(self) -> list[int]:
+        """The same of a sample of what the lung and its wall are."""
+        return [max(1, round(LOCAL_MM / step)) for step in self.spacing_mm]
+
+    def sampled(self, axis: int, blocks: list[int] | None = None) -> slice:
+        """The middle of each block along an axis, the last of which may be cut. blocks: self.blocks by default."""
+        length, block = self.labels.shape[axis], (blocks or self.blocks)[axis]
         return slice(block // 2 if block // 2 < length else 0, None, block)
 
     def wider(self, slab: slice, margin: int) -> tuple[slice, slice]:
@@ -120,10 +132,14 @@ class _Look:
 
 @dataclass(frozen=True, eq=False)
 class _Edge:
-    """threshold_hu: lung is below. darkest_hu: below, it is free air. aerated: 1 in blocks where HU can be trusted."""
+    """threshold_hu: lung is below. beside_hu: the same by local blocks. darkest_hu: below, it is free air.
+
+    aerated: 1 in blocks where HU can be trusted.
+    """
 
     deep: Labels
     threshold_hu: float
+    beside_hu: NDArray[np.int16]
     darkest_hu: float
     aerated: Labels
 
@@ -160,7 +176,7 @@ def _judged(given: _Given, looks: Iterable[_Look]) -> _Edge:
     threshold_hu = given.options.threshold_hu or border_threshold(inside, around)
     dark = np.concatenate([look.samples for look in seen]) < threshold_hu
     darkest_hu = float(np.median(inside)) - DARKER_HU
-    return _Edge(deep, threshold_hu, darkest_hu, _aerated(given, deep, dark))
+    return _Edge(deep, threshold_hu, _half_way(given, deep), darkest_hu, _aerated(given, deep, dark))
 
 
 def border_threshold(inside_hu: NDArray[Any], around_hu: NDArray[Any]) -> float:
@@ -170,6 +186,33 @@ def border_threshold(inside_hu: NDArray[Any], around_hu: NDArray[Any]) -> float:
     if not wall.size or not lung.size:
         return sum(THRESHOLDS_HU) / 2
     return float(np.clip((np.median(lung) + np.median(wall)) / 2, *THRESHOLDS_HU))
+
+
+def _half_way(given: _Given, deep: Labels) -> NDArray[np.int16]:
+    """HU half-way between lung and wall around each local block; what is far from either goes by the whole image's."""
+    every = tuple(given.sampled(axis, given.local_blocks) for axis in range(3))
+    labels, hu = given.labels[every], given.hu[every].astype(np.float32)
+    if given.options.threshold_hu:
+        return np.full(hu.shape, round(given.options.threshold_hu), np.int16)
+    mm = [n * step for n, step in zip(given.local_blocks, given.spacing_mm, strict=True)]
+    near = grow((labels > 0).view(np.uint8), 2 * LOCAL_MM, (mm[0], mm[1], mm[2])) > 0
+    lung = (deep[every] > 0) & (hu < WALL_HU)
+    wall = (labels == 0) & near & (hu > WALL_HU)
+    if not lung.any() or not wall.any():
+        return np.full(hu.shape, round(sum(THRESHOLDS_HU) / 2), np.int16)
+    sums = _around(lung, hu, LUNG_MM, mm) + _around(wall, np.minimum(hu, BRIGHTEST_HU), WALL_MM, mm)
+    return np.clip(sums / 2, *BESIDE_HU).astype(np.int16)
+
+
+def _around(there: NDArray[np.bool_], hu: NDArray[np.float32], within_mm: float, mm: list[float]) -> NDArray[Any]:
+    """Mean of hu `there` in a box of within_mm around each voxel, whose sides are `mm`."""
+    from scipy import ndimage
+
+    reach = [2 * round(within_mm / step) + 1 for step in mm]
+    count = ndimage.uniform_filter(there.astype(np.float32), reach, mode="constant")
+    total = ndimage.uniform_filter(np.where(there, hu, 0), reach, mode="constant")
+    around: NDArray[Any] = (total + OVERALL * np.median(hu[there])) / (count + OVERALL)
+    return around
 
 
 def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
@@ -193,17 +236,19 @@ def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
 
 def _cut(given: _Given, edge: _Edge, wide: slice, smooth: NDArray[Any]) -> Labels:
     """Labels without the wall: what of the border's band is as dense as a wall and reached from outside through such,
-    and the blurred edge beside it. Ground glass and other lung between air and wall stays.
+    and the voxel beside it that lung and wall share, where more of it is wall. Ground glass between air and wall stays.
     """
     labels = given.labels[wide]
     mask = (labels > 0).view(np.uint8)
     band: Labels = mask & ~edge.deep[wide] & _unblocked(edge.aerated, given.blocks, labels.shape, wide.start)
-    wall: Labels = band & (smooth > WALL_HU).view(np.uint8)
+    dense = (smooth > WALL_HU).view(np.uint8)
+    wall: Labels = band & dense
     outside: Labels = 1 - mask
     for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
         outside = spread(outside, axes, diagonal, wall)
-    blurred = band & (smooth >= edge.threshold_hu).view(np.uint8)
-    outside |= spread(outside & mask, [0, 1, 2]) & blurred
+    half_way = _unblocked(edge.beside_hu, given.local_blocks, labels.shape, wide.start)
+    blurred = band & (smooth >= half_way).view(np.uint8)
+    outside |= spread(outside & (dense | mask), [0, 1, 2]) & blurred
     return labels * (1 - outside)
 
 
@@ -220,7 +265,7 @@ def _aerated(given: _Given, deep: Labels, dark: NDArray[np.bool_]) -> Labels:
     return (near > AERATED * all_near + 1e-6).view(np.uint8)
 
 
-def _unblocked(coarse: Labels, blocks: list[int], shape: tuple[int, ...], start: int) -> Labels:
+def _unblocked(coarse: NDArray[Any], blocks: list[int], shape: tuple[int, ...], start: int) -> NDArray[Any]:
     """coarse on the grid it was sampled from, planes from `start` on: each sample stands for its block, the last one
     for what is left."""
     for axis in range(3):

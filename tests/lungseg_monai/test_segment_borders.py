@@ -41,6 +41,18 @@ def test_the_border_comes_nearer_to_the_truth(spacing_mm, noise):
         assert dice(after == side, chest.truth == side) > 0.99
 
 
+@pytest.mark.parametrize("lung_hu", [-870, -700])
+@pytest.mark.parametrize("wall_hu", [-100, 60])
+def test_a_voxel_shared_with_the_wall_goes_by_the_larger_part(lung_hu, wall_hu):
+    for share, kept in ((0.65, True), (0.35, False)):  # of lung, in the outermost voxels that the network drew
+        hu, truth = box(hu=lung_hu, wall=wall_hu)
+        hu[29][truth[29] > 0] = round(share * lung_hu + (1 - share) * wall_hu)
+        after = refine(truth, hu, (4.0, 4.0, 4.0))
+        middle = after[29, 12:21, 10:22] > 0
+        assert (middle == kept).all()
+        np.testing.assert_array_equal(after[:29], truth[:29])
+
+
 def test_consolidation_at_the_wall_is_not_eaten():
     chest = made_chest(2, FINE)
     labels = coarse(FINE)
