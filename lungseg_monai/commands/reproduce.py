@@ -59,6 +59,7 @@ def _add_work(group: Any) -> None:
     group.add_argument("--stride", type=_count, default=1, metavar="N", help="of the windows in prediction (default 1)")
     group.add_argument("--device", default="auto", metavar="D", help="auto (default), cpu, cuda, cuda:1, mps")
     group.add_argument("--threads", type=_count, metavar="N", help="on the CPU (default: all cores)")
+    group.add_argument("--amp", action="store_true", help="train in mixed precision, on CUDA")
     group.add_argument("--cache-gb", type=float, metavar="GB", help="memory for volumes while training")
 
 
@@ -106,13 +107,21 @@ def _options(arguments: argparse.Namespace) -> "Options":
         tables=arguments.tables,
         setting=arguments.setting,
         given=asked,
-        machine={} if arguments.cache_gb is None else {"cache_gb": arguments.cache_gb},
+        machine=_machine(arguments),
         stride=arguments.stride,
         device=arguments.device,
         threads=arguments.threads,
         undrawn=arguments.undrawn,
         command=shlex.join(["lungseg", *sys.argv[1:]]),
     )
+
+
+def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keys of train.yaml about this machine. All models train on the same volumes: they are kept for the next one."""
+    asked: dict[str, Any] = {"cache_dir": str(arguments.out.resolve() / "volumes")}
+    if arguments.cache_gb is not None:
+        asked["cache_gb"] = arguments.cache_gb
+    return {**asked, "amp": True} if arguments.amp else asked
 
 
 def _limit_threads(threads: int | None) -> None:

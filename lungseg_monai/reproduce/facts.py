@@ -1,11 +1,13 @@
 """On which data, with which numbers, by which command: what stands beside every table."""
 
 import platform
+import shlex
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from lungseg_monai.report.content import shown
 from lungseg_monai.reproduce.clock import span
 from lungseg_monai.reproduce.made import Reproduction
 
@@ -39,7 +41,7 @@ def facts(done: Reproduction) -> list[tuple[str, str]]:
         ("prediction in all", span(sum(one.predicting_s for one in done.made.values()))),
         ("versions", ", ".join(f"{name} {value}" for name, value in versions().items())),
         ("written", time.strftime("%Y-%m-%d")),
-        ("command", done.options.command),
+        ("command", told_command(done.options.command)),
     ]
     return [(name, value) for name, value in told if value]
 
@@ -60,9 +62,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def told_command(command: str) -> str:
+    """A command without the folders of the machine that it ran on: of an absolute path the last part."""
+    return shlex.join([shown(part) for part in shlex.split(command)])
+
+
 def _device(done: Reproduction) -> str:
     threads = f", {done.options.threads} threads" if done.options.threads else ""
-    return f"{done.options.device}{threads}"
+    used = {str(one.device) for one in done.made.values() if one.device}
+    return f"{', '.join(sorted(used)) or done.options.device}{threads}"
 
 
 def _unbegun(done: Reproduction) -> int:

@@ -17,6 +17,7 @@ DICE = (
     ("slice_dice_section_3_3", "Dice, section 3.3"),
     ("volume_dice", "volume Dice"),
 )
+MORE = {"slice_dice_tumor_slices": "Dice, tumour slices"}
 SLICES = (("false_positive_slices", "FP slices"), ("false_negative_slices", "FN slices"))
 COLUMNS_SAID = (
     "Dice, authors' code: mean over slices, those of exactly 0 or 1 left out, for each patient with tumour, then over "
@@ -80,22 +81,23 @@ def _scores(done: Reproduction, table: Table) -> Grid:
     counted = any(key in row.paper for row in table.rows for key, _ in SLICES)
     columns = [Column("", "model", "model"), Column("paper", "mean", "paper_mean")]
     columns += [Column("paper", "median", "paper_median")]
-    for key, group in DICE:
+    dice = (*DICE, *((key, MORE[key]) for key in table.more))
+    for key, group in dice:
         columns += [Column(group, "mean", f"{key}_mean"), Column(group, "median", f"{key}_median")]
     for key, group in SLICES:
         columns += [Column(group, "paper", f"paper_{key}")] if counted else []
         columns += [Column(group, "here", key)]
     columns += [Column("", "masks", "masks"), Column("", "training", "training_time")]
-    cells = [_score_cells(done, row, counted) for row in table.rows]
+    cells = [_score_cells(done, row, [key for key, _ in dice], counted) for row in table.rows]
     notes = [*table.notes, *_missing(done, table)]
     return Grid(f"table{table.number}", f"Table {table.number}: {table.title}", columns, cells, notes)
 
 
-def _score_cells(done: Reproduction, row: Row, counted: bool) -> list[str]:
+def _score_cells(done: Reproduction, row: Row, dice: list[str], counted: bool) -> list[str]:
     made = done.made.get(row.model.name)
     scores = (made.scores.get(row.rules) if made else None) or {}
     cells = [row.title, _share(row.paper.get("mean")), _share(row.paper.get("median"))]
-    for key, _ in DICE:
+    for key in dice:
         cells += [_share(scores.get(key, {}).get("mean")), _share(scores.get(key, {}).get("median"))]
     for key, _ in SLICES:
         cells += [_whole(row.paper.get(key))] if counted else []

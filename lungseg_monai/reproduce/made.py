@@ -40,6 +40,7 @@ class Made:
     predicting_s: float = 0.0
     best: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 0
+    device: str = ""
     versions: Mapping[str, Any] = field(default_factory=dict)
     scores: dict[TumorRules | None, dict[str, Any]] = field(default_factory=dict)
     tuned: tuple[TumorRules, float] | None = None

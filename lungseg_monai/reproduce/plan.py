@@ -32,12 +32,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of scores. notes: what a reader must know to compare, a sentence each."""
+    """One table of scores. notes: what a reader must know to compare, a sentence each. more: Dice columns that only
+    this table has, as layout.MORE names them."""
 
     number: int
     title: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

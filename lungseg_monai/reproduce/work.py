@@ -59,7 +59,7 @@ def _facts(made: Made) -> None:
 
     facts = read_json(made.folder / "run.json")
     made.best, made.epochs = facts.get("best") or {}, int(facts.get("epochs_done") or 0)
-    made.versions = facts.get("versions") or {}
+    made.versions, made.device = facts.get("versions") or {}, str(facts.get("device") or "")
     rows = read_curves(made.folder / "curves.csv")
     made.training_s = sum(float(row["seconds"]) for row in rows if row["seconds"])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.nifti import atomic_file
 from lungseg_monai.io import write_json
-from lungseg_monai.reproduce.facts import facts, other_numbers, stamps
+from lungseg_monai.reproduce.facts import facts, other_numbers, stamps, told_command
 from lungseg_monai.reproduce.layout import COLUMNS_SAID, Column, Grid, grids
 from lungseg_monai.reproduce.made import Made, Reproduction
 
@@ -87,7 +87,7 @@ def html(done: Reproduction) -> str:
         grids=grids(done),
         said=COLUMNS_SAID if done.tables else (),
         problems=done.problems,
-        models=[(one.model.name, one.command) for one in done.made.values() if one.command],
+        models=[(one.model.name, told_command(one.command)) for one in done.made.values() if one.command],
         foot=FOR_RESEARCH,
     )
 
@@ -122,7 +122,7 @@ def as_dict(done: Reproduction) -> dict[str, Any]:
 def _model(one: Made) -> dict[str, Any]:
     tuned = {"rules": one.tuned[0].as_dict(), "validation_dice": one.tuned[1]} if one.tuned else None
     return {
-        "folder": one.folder.name, "command": one.command, "numbers": dict(one.model.numbers),
+        "folder": one.folder.name, "command": told_command(one.command), "numbers": dict(one.model.numbers),
         "training_seconds": one.training_s, "predicting_seconds": one.predicting_s, "epochs": one.epochs,
         "best": dict(one.best), "versions": dict(one.versions), "tuned": tuned, "problems": one.problems,
     }  # fmt: skip
