@@ -1,7 +1,7 @@
 """Whether lungs come out too large or too small: `python -m benchmarks.lungs.volume GROUP/ROW/NUMBER ...`.
 
 Signed error of each case's volume and the mean Dice of its lungs, for the network's own border (`refine` off), the
-border by HU, and both with the truth in the network's place. Without names: patients of another generator, of all grids.
+border by HU, and both with the truth in the network's place. Without names: patients of another generator on all grids.
 """
 
 import sys
