@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lungseg_monai.errors import ConfigError, DatasetError
-from lungseg_monai.io import read_json, write_json
+from lungseg_monai.io import read_json, sha256, write_json
 from lungseg_monai.postprocessing import RULES, TumorRules, rules_from
 
 TUNED = "postprocessing.json"
@@ -15,7 +15,7 @@ CHOICES = ("tuned", *RULES)  # what rules may be asked for by name
 def read_tuned(weights: Path) -> TumorRules | None:
     """The rules beside a file of weights, or in a folder with weights; None where nothing was tuned.
 
-    Raises ConfigError where the file is damaged or holds no rules.
+    Raises ConfigError where the file is damaged, holds no rules, or was made for other weights than this file.
     """
     path = (weights if weights.is_dir() else weights.parent) / TUNED
     if not path.is_file():
@@ -27,6 +27,11 @@ def read_tuned(weights: Path) -> TumorRules | None:
     values = content.get("rules")
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no rules: remove it, or run lungseg tune again")
+    made_for = content.get("weights_sha256")
+    if weights.is_file() and made_for is not None and sha256(weights) != made_for:
+        raise ConfigError(
+            f"{path} was made for other weights than {weights.name}: run lungseg tune again, or remove it"
+        )
     try:
         return rules_from(values)
     except ConfigError as error:

@@ -12,7 +12,7 @@ from lungseg_monai.segment.backends import Backend
 from lungseg_monai.segment.backends.devices import cores
 
 BEST = Path("checkpoints") / "best.pt"
-VARIANT = ("width", "dropout", "norm_momentum", "architecture")  # of `numbers`, beside network_name
+VARIANT = ("dropout", "norm_momentum", "architecture")  # of `numbers`, beside network_name and width
 
 
 def checkpoint_of(run: Path) -> Path:
@@ -96,8 +96,8 @@ class TrainedBackend:
 
 def _network(content: dict[str, Any], path: Path) -> Any:
     """Raises ModelError where the checkpoint names no tumour network; ConfigError, CheckpointError."""
-    from lungseg_monai.networks.tumor import tumor_network
     from lungseg_monai.training.checkpoints import check_fit
+    from lungseg_monai.training.tumors import make_network
 
     numbers, state = content["numbers"], content["model"]
     name = numbers.get("network_name")
@@ -106,7 +106,8 @@ def _network(content: dict[str, Any], path: Path) -> Any:
             f"{path} does not say which tumour network it is of (network_name): wanted one of a run of "
             "ct_tumor_recurrent_denseunet"
         )
-    network = tumor_network(str(name), **{key: numbers[key] for key in VARIANT if key in numbers})
+    options = {key: numbers[key] for key in VARIANT if key in numbers}
+    network = make_network(str(name), int(numbers.get("width", 32)), **options)
     check_fit(network, state, path)
     network.load_state_dict(state)
     return network.eval()

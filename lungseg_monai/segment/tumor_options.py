@@ -15,12 +15,13 @@ FARTHEST_MM = 500.0
 
 @dataclass(frozen=True)
 class TumorOptions:
-    """slices, spatial_size (H, W), window_hu, intensity: what the network was trained on. rules_name: of tuned.CHOICES.
+    """slices, spatial_size (H, W), window_hu, intensity: what the network was trained on; its sides divide by divisor.
 
     stride: of the windows along z; 1 as in the paper, `slices` is fastest and worst. batch_size: windows at once.
     precision: "float32", or "bf16" where the processor computes in it, else float32 with a note.
     within: "lungs" finds the lungs first and looks only in the box round them, margin_mm wider on each side.
-    lungs_model: the bundle that finds them. allow_phantom_weights: use weights trained on phantoms alone on patients.
+    lungs_model: the bundle that finds them.
+    rules_name: of tuned.CHOICES. allow_phantom_weights: use weights trained on phantoms alone on patients.
     Raises UsageError for values that make no sense.
     """
 
@@ -28,6 +29,7 @@ class TumorOptions:
     spatial_size: Sequence[int] = (256, 256)
     window_hu: Sequence[float] = (-1000.0, 400.0)
     intensity: str = "window"
+    divisor: int = 8
     stride: int = 1
     batch_size: int = 1
     precision: str = "bf16"
@@ -38,7 +40,7 @@ class TumorOptions:
     allow_phantom_weights: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("slices", "stride", "batch_size"):
+        for name in ("slices", "divisor", "stride", "batch_size"):
             if not _whole(getattr(self, name)):
                 raise UsageError(f"{name} must be a whole number, 1 or more, got {getattr(self, name)!r}")
         if self.stride > self.slices:

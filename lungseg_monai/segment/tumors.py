@@ -62,6 +62,7 @@ class TumorModel:
             precision = given.get("precision", TumorOptions.precision)
             self.network, numbers = open_trained(at, device, threads, precision)
             given |= {name: numbers[name] for name in TRAINED if name in numbers}
+            given["divisor"] = 16 if numbers.get("network_name") == "unet2d" else 8
         self.options = TumorOptions(**given)
         self.rules = _rules(self.options, at, rules, changes)
         if weights is None:
@@ -120,6 +121,13 @@ class TumorModel:
             beside=place.beside,
         )
 
+    def probabilities(self, image: Image) -> tuple[Upright, Floats]:
+        """How an image lies, and what the network says of all of it: (H, W, K) on its grid, axes L, P, S."""
+        from lungseg_monai.segment.checks import check_image
+
+        place = _Place(upright(check_image(image)[0]))
+        return place.up, self._probability(place, Stages())
+
     def _placed(self, image: Image, stages: Stages) -> "_Place":
         """Where to look: everywhere, or around the lungs, which are found first."""
         with stages.stage("grid"):
@@ -149,6 +157,7 @@ class TumorModel:
             slices=options.slices,
             stride=options.stride,
             batch_size=options.batch_size,
+            divisor=options.divisor,
             box=place.box,
             prepare_window=per_window_maximum if options.intensity == "stretch" else None,
         )
