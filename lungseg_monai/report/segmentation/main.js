@@ -28,7 +28,8 @@ window.addEventListener("keydown", event => {
 store.read();
 store.changed.push(drawVerdict, showProgress);
 whenChosen.push(showDetails, number => viewer.show(number));
-one("#legend").append(...Object.entries(report.colours).flatMap(([label, colour]) => [swatch(colour), `${{1: "right lung", 2: "left lung"}[label]} `]));
+const others = new Set(cases.flatMap(one => Object.entries(one.facts.labels || {}).filter(([label]) => !report.colours[label]).map(([, name]) => shortName(name))));
+one("#legend").append(...Object.entries(report.colours).flatMap(([label, colour]) => [swatch(colour), `${{1: "right lung", 2: "left lung"}[label]} `]), ...[...others].flatMap(name => [swatch(report.other), `${name} `]));
 drawList();
 filterList();
 showHeader();

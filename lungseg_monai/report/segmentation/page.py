@@ -15,6 +15,7 @@ from data_prep import __version__
 from data_prep.nifti import atomic_file
 from lungseg_monai.errors import ReportError
 from lungseg_monai.report.segmentation import stills, volumes
+from lungseg_monai.report.segmentation.merge import masks_of, read_merged
 from lungseg_monai.report.segmentation.read import SEVERITIES, Case, Segmented, read_segmentation
 
 MOST_INLINE_BYTES = 60e6  # of volumes in base64; browsers take long over larger pages
@@ -95,9 +96,11 @@ def _entry(case: Case) -> tuple[dict[str, Any], dict[str, str] | None]:
         "facts": _finite({key: value for key, value in case.facts.items() if key in EXPORTED}),
     }
     try:
-        preview = volumes.read_preview(*case.preview)
-    except ReportError as error:
+        preview, labels = read_merged(case)
+    except (ReportError, ValueError) as error:
         return entry | {"unseen": str(error)}, None
+    if masks_of(case):
+        entry["facts"]["labels"] = labels
     if preview is None:
         return entry | {"unseen": "no preview was written for this case"}, None
     drawn = stills.draw(preview)

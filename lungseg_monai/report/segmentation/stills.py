@@ -65,6 +65,9 @@ def _cuts(labels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
         areas = mask.sum(axis=tuple({0, 1, 2} - {axis}))
         return int(areas.argmax()) if areas.any() else mask.shape[axis] // 2
 
+    other = labels > len(COLOURS)
+    if other.any():  # a tumour, whatever lungs are shown beside it
+        return largest(other, 2), largest(other, 1), largest(other, 0), largest(labels == 2, 0)
     both = labels > 0
     return largest(both, 2), largest(both, 1), largest(labels == 1, 0), largest(labels == 2, 0)
 

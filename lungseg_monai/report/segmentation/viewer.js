@@ -75,7 +75,7 @@ const viewer = {
     const [ct, labels, solid] = await Promise.all([read(data.ct, "ct"), read(data.labels, "labels"), read(data.solid, "solid")]);
     if (number !== this.asked || this.stills) return;
     labels.setColormapLabel(colourTable(Object.keys(cases[number].facts.labels || report.colours)));
-    solid.setColormapLabel(colourTable(Object.keys(cases[number].facts.labels || report.colours)));
+    solid.setColormapLabel(colourTable(Object.keys(cases[number].facts.labels || report.colours), true));
     for (const [view, volumes] of [[this.planes, [ct, labels]], [this.solid, [solid]]]) {
       for (const old of [...view.volumes].reverse()) view.removeVolume(old);
       for (const volume of volumes) view.addVolume(volume);
@@ -160,11 +160,13 @@ function greyBall() {
   return canvas.toDataURL();
 }
 
-function colourTable(labels) {
+// In 3D lungs are glass where there is something else, which lies within them.
+function colourTable(labels, inside = false) {
+  const glass = inside && labels.some(label => !report.colours[label]);
   const table = {R: [0], G: [0], B: [0], A: [0], I: [0], labels: [""]};
   for (const label of labels.map(Number).sort((a, b) => a - b)) {
     const [red, green, blue] = report.colours[label] || report.other;
-    table.R.push(red); table.G.push(green); table.B.push(blue); table.A.push(255); table.I.push(label); table.labels.push("");
+    table.R.push(red); table.G.push(green); table.B.push(blue); table.A.push(glass && report.colours[label] ? 40 : 255); table.I.push(label); table.labels.push("");
   }
   return table;
 }
