@@ -1,12 +1,12 @@
 """Probabilities of patients by a trained model, kept in float16 on the network's grid: other rules cost little.
 
-Arrays are (H, W, K) with the axes pointing to L, P, S; `upright` says how the file's own axes lie in that.
+Arrays are (H, W, K) with the axes pointing to L, P, S; `upright_of` says how the file's own axes lie in that.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,7 +16,9 @@ from data_prep.nifti import atomic_file
 from lungseg_monai.io import grid_of, sha256
 from lungseg_monai.reproduce.cohort import Patient
 
-LPS = ("L", "P", "S")
+if TYPE_CHECKING:
+    from lungseg_monai.segment.tumor_grid import Upright
+
 MOST, ONE_WINDOW = 8, 256 * 256 * 32
 Probability = NDArray[np.float16]
 Predict = Callable[[Path], Probability]
@@ -114,18 +116,13 @@ def load_network(checkpoint: Path) -> tuple[Any, dict[str, Any]]:
     return network, numbers
 
 
-def upright(image: Path) -> tuple[tuple[int, int, int], tuple[float, float, float], Callable[[NDArray], NDArray]]:
-    """Shape and spacing (mm) of an image file turned to L, P, S, and the function that turns such an array back."""
-    from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
+def upright_of(image: Path) -> "Upright":
+    """How an image file lies when it is turned to L, P, S: its voxels are not read."""
+    from lungseg_monai.segment.image import Image
+    from lungseg_monai.segment.tumor_grid import upright
 
     shape, affine_ras = grid_of(image)
-    own, lps = io_orientation(affine_ras), axcodes2ornt(LPS)
-    there, back = ornt_transform(own, lps), ornt_transform(lps, own)
-    spacing = np.linalg.norm(affine_ras[:3, :3], axis=0)
-    order = np.argsort(there[:, 0])  # the file's axis that becomes L, P, S
-    turned = tuple(int(shape[axis]) for axis in order)
-    steps = tuple(float(spacing[axis]) for axis in order)
-    return turned, steps, lambda array: apply_orientation(array, back)  # type: ignore[return-value]
+    return upright(Image(np.broadcast_to(np.False_, shape), affine_ras))
 
 
 def _prepared(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,16 +13,16 @@ from lungseg_monai.errors import DatasetError, EvaluationError
 from lungseg_monai.io import grid_of, read_json, write_json
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
 from lungseg_monai.reproduce.cohort import Patient, reference_mask
-from lungseg_monai.reproduce.predicting import read_probability, upright
+from lungseg_monai.reproduce.predicting import read_probability, upright_of
 
 SCHEMA = 1  # of the kept scores: raise it when what a score means changes
 
 
 def predicted_mask(probabilities: Path, patient: Patient, rules: TumorRules) -> NDArray[np.bool_]:
     """bool (I, J, K) on the grid and in the axes of the patient's image file."""
-    shape, spacing_mm, back = upright(patient.image)
+    up = upright_of(patient.image)
     probability = read_probability(probabilities, patient).astype(np.float32)
-    return back(mask_on_image(probability, rules, spacing_mm, (shape[0], shape[1])))
+    return up.as_image(mask_on_image(probability, rules, up.spacing_mm, up.shape_ij))
 
 
 def score_patient(probabilities: Path, patient: Patient, rules: TumorRules) -> dict[str, Any]:
@@ -70,7 +70,8 @@ def rules_text(rules: TumorRules, spatial_size: int) -> str:
     across = 2 * rules.radius + 1
     kernel = "no dilation" if rules.kernel == "none" or not rules.radius else f"{rules.kernel} {across}x{across}"
     ends = f", first and last {100 * rules.skip_ends:g} % of the slices empty" if rules.skip_ends else ""
-    return f"p > {rules.threshold:g}, {kernel} on {grid}{ends}"
+    small = f", pieces of {rules.least_mm3:g} mm3 or more" if rules.least_mm3 else ""
+    return f"p > {rules.threshold:g}, {kernel} on {grid}{ends}{small}"
 
 
 def _kept(path: Path) -> dict[str, dict[str, Any]]:

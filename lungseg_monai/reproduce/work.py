@@ -98,8 +98,8 @@ def _score(done: Reproduction, made: Made, rows: Sequence[Row]) -> None:
 def _chosen(done: Reproduction, made: Made, folder: Path) -> TumorRules | None:
     """Rules by the validation patients; None, with a word why, where none of them has a tumour."""
     there = [patient for patient in done.cohort.section("validation") if not missing(folder, [patient])]
-    base = done.plan.rules
-    made.tuned = choose_rules(folder, there, base)
+    weights = made.folder / "checkpoints" / "best.pt"
+    made.tuned = choose_rules(folder, there, done.plan.rules, weights, done.options.stride)
     if made.tuned is None:
         made.problems.append("no validation patient with tumour: threshold and kernel can't be chosen")
         return None

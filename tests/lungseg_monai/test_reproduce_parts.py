@@ -15,10 +15,11 @@ from lungseg_monai.reproduce.clock import Clock, span
 from lungseg_monai.reproduce.cohort import PHANTOM, count_slices, read_cohort, reference_mask
 from lungseg_monai.reproduce.kamal_paper import MODELS, PROPOSED, kamal, kernel_radius
 from lungseg_monai.reproduce.plan import Model, models_of, rows_of
-from lungseg_monai.reproduce.predicting import path_of, upright
+from lungseg_monai.reproduce.predicting import path_of, upright_of
 from lungseg_monai.reproduce.scoring import predicted_mask, rules_text, score_patient
 from lungseg_monai.reproduce.training import Job, command, epochs_done, state
 from lungseg_monai.reproduce.tuning import choose_rules
+from lungseg_monai.tuned import read_tuned
 
 LABELS = {"tumor": ("gtv",)}
 FLIPPED = np.array([[0, 1.1, 0, -60], [1.4, 0, 0, -90], [0, 0, -3.5, 200], [0, 0, 0, 1.0]])  # axes A, R, I
@@ -98,11 +99,11 @@ def test_masks_lie_on_the_file_whatever_its_axes(tmp_path, affine):
     """The reference itself, turned upright and made smaller, comes back onto the reference."""
     cohort = read_cohort(make_tumor_prepared(tmp_path, affine=affine), LABELS)
     patient = cohort.section("test")[0]
-    shape, spacing_mm, back = upright(patient.image)
+    up = upright_of(patient.image)
     image = nib.as_closest_canonical(nib.load(patient.masks[0]))  # R, A, S
     truth = np.asarray(image.dataobj)[::-1, ::-1]
-    assert truth.shape == shape and np.allclose(spacing_mm, image.header.get_zooms(), atol=1e-5)
-    assert np.array_equal(back(truth).astype(bool), reference_mask(patient))
+    assert truth.shape == up.array.shape and np.allclose(up.spacing_mm, image.header.get_zooms(), atol=1e-5)
+    assert np.array_equal(up.as_image(truth).astype(bool), reference_mask(patient))
     np.savez(path_of(tmp_path, patient), probability=resize_linear(truth, (48, 40)).astype(np.float16))
     rules = TumorRules(threshold=0.5, kernel="none")
     assert np.array_equal(predicted_mask(tmp_path, patient, rules), reference_mask(patient))
@@ -119,7 +120,11 @@ def test_the_rules_that_fit_are_chosen(tmp_path):
         eroded &= np.roll(reference, 1, 1) & np.roll(reference, -1, 1)
         probability = np.where(eroded, 0.45, np.where(reference, 0.02, 0.0))
         np.savez(path_of(tmp_path, patient), probability=probability.astype(np.float16))
-    rules, dice = choose_rules(tmp_path, cohort.section("validation"), TumorRules(radius=2))
+    weights = tmp_path / "checkpoints" / "best.pt"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    rules, dice = choose_rules(tmp_path, cohort.section("validation"), TumorRules(radius=2), weights)
+    assert read_tuned(weights) == rules
     assert rules.threshold < 0.45 and (rules.kernel, rules.radius) == ("disk", 1) and dice > 0.9
     assert choose_rules(tmp_path, [], TumorRules()) is None
 
