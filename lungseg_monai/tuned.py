@@ -51,7 +51,7 @@ def chosen_rules(
     bundle: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> TumorRules:
-    """Rules by name, with `changes` over them.
+    """Rules by name, with `changes` over them, but for those that are None.
 
     "tuned": those beside `weights` if there are, else the bundle's, else the recommended ones. "recommended", "paper",
     "authors_code": as they stand. Raises ConfigError for another name, an unknown rule, or a damaged file.
@@ -63,4 +63,5 @@ def chosen_rules(
         rules = found or rules_from(dict(bundle or {}))
     else:
         rules = RULES[name]
-    return rules_from({**rules.as_dict(), **(changes or {})})
+    given = {one: value for one, value in (changes or {}).items() if value is not None}
+    return rules_from({**rules.as_dict(), **given})
