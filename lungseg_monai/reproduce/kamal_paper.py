@@ -21,18 +21,18 @@ def _with_loss(name: str, loss: str, alpha: float | None = None) -> Model:
     return _model(name, "recurrent_3d_denseunet", 1.0, loss, alpha)
 
 
-# Costs: seconds of a training step beside those of the proposed network, benchmarks of width 8 on 4 cores.
+# Costs: CPU seconds of a training step beside those of the proposed network, at width 8 and 96x96x8.
 MODELS = {
     PROPOSED: _with_loss(PROPOSED, "bce"),
     **{
         name: _model(name, name, cost)
         for name, cost in (
-            ("unet2d", 0.5),
-            ("lungnet2d", 1.0),
+            ("unet2d", 0.6),
+            ("lungnet2d", 1.3),
             ("lungnet3d", 1.5),
-            ("unet3d", 0.7),
-            ("denseunet3d", 0.8),
-            ("denseunet3d_recurrent", 1.0),
+            ("unet3d", 0.6),
+            ("denseunet3d", 1.3),
+            ("denseunet3d_recurrent", 1.4),
         )
     },
     **{f"tversky_{alpha:g}": _with_loss(f"tversky_{alpha:g}", "tversky", alpha) for alpha in (0.1, 0.3, 0.5, 0.7, 0.9)},
