@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from data_prep import __version__
 from data_prep.errors import OutputError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
-from lungseg_monai.commands import doctor, evaluate, report, reproduce, segment
+from lungseg_monai.commands import doctor, evaluate, report, reproduce, segment, tune
 from lungseg_monai.errors import LungsegError, UsageError
 
-COMMANDS = (segment, evaluate, report, reproduce, doctor)
+COMMANDS = (segment, evaluate, report, tune, reproduce, doctor)
 # What these commands import of the extra `train`, which plain preparation does without (setup.cfg).
 TRAIN_EXTRA = {"torch", "monai", "matplotlib", "jinja2"}
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="lungseg", description="Lungs out of chest images; scores and reports.", epilog=EPILOG
+        prog="lungseg", description="Lungs and lung tumours out of chest images; scores, reports, papers' tables.", epilog=EPILOG
     )
     top.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
