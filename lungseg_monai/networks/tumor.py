@@ -40,24 +40,24 @@ def tumor_network(
     name: str = "recurrent_3d_denseunet",
     width: int = 32,
     dropout: float | None = None,
-    norm_momentum: float = 0.1,
+    norm_momentum: float | None = None,
     **options: Any,
 ) -> nn.Module:
     """A network of TUMOR_NETWORKS: (B, 1, H, W, D) float in 0..1 -> logits (B, 1, H, W, D), slices last.
 
     width: channels of the first level, 32 in the papers; all others follow. dropout: None for the network's own.
-    norm_momentum: of batch normalisation, in PyTorch's sense; 0.1 suits short runs, 0.01 is the authors' (Keras 0.99).
-    options: the network's further ones. Weights start as Kamal et al. say, section 3.2, those of the rivals too.
+    norm_momentum: of batch normalisation, in PyTorch's sense; 0.1 (also None) suits short runs, 0.01 is the authors'
+    (Keras 0.99). options: the network's further ones; None for its own, which need not know that option then.
+    Weights start as Kamal et al. say, section 3.2, those of the rivals too.
     Raises ConfigError for a name or an option that does not exist.
     """
     if name not in TUMOR_NETWORKS:
         raise ConfigError(f"network {name!r} is not known; choose one of {', '.join(TUMOR_NETWORKS)}")
-    if dropout is not None:
-        options["dropout"] = dropout
+    told = {option: value for option, value in {"dropout": dropout, **options}.items() if value is not None}
     try:
-        network = TUMOR_NETWORKS[name](width=width, **options)
+        network = TUMOR_NETWORKS[name](width=width, **told)
     except TypeError as error:
         raise ConfigError(f"network {name} has no such option: {error}") from error
     initialise_glorot(network)
-    set_norm_momentum(network, norm_momentum)
+    set_norm_momentum(network, 0.1 if norm_momentum is None else norm_momentum)
     return network

@@ -1,4 +1,4 @@
-"""What the tumour bundles' configs need: the network by its numbers, and volume Dice of patients out of windows."""
+"""What the tumour bundles' configs need to score: volume Dice of patients out of windows."""
 
 from logging import getLogger
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
-from torch import Tensor, nn
+from torch import Tensor
 
 from lungseg_monai.data import CaseLists
 from lungseg_monai.networks.tumor import tumor_network
@@ -15,12 +15,8 @@ from lungseg_monai.patches import PatchDataset
 from lungseg_monai.training.processes import gather, is_main
 
 log = getLogger(__name__)
+make_network = tumor_network
 TOTAL = ""  # the case that stands for all of an epoch
-
-
-def make_network(name: str, width: int, **options: Any) -> nn.Module:
-    """tumor_network without the options that are null: those that not every network has. Raises ConfigError."""
-    return tumor_network(name, width, **{key: value for key, value in options.items() if value is not None})
 
 
 def can_validate(cases: CaseLists) -> bool:

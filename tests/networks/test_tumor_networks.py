@@ -60,7 +60,7 @@ def test_a_wider_network_is_larger(name):
 
 
 def test_momentum_of_normalisation_is_0_1_unless_told(name):
-    for given, wanted in (({}, 0.1), ({"norm_momentum": 0.01}, 0.01)):
+    for given, wanted in (({}, 0.1), ({"norm_momentum": None}, 0.1), ({"norm_momentum": 0.01}, 0.01)):
         modules = tumor_network(name, width=1, **given).modules()
         found = {m.momentum for m in modules if isinstance(m, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d))}
         assert found == {wanted}
@@ -71,6 +71,14 @@ def test_dropout_is_the_networks_own_unless_told(name):
     for given, wanted in ((None, own), (0.3, 0.3)):
         found = {getattr(module, "p", 0.0) for module in tumor_network(name, width=1, dropout=given).modules()}
         assert max(found) == wanted
+
+
+def test_an_option_that_is_none_is_the_networks_own_even_where_it_has_none(name):
+    torch.manual_seed(0)
+    own = tumor_network(name, width=1).state_dict()
+    torch.manual_seed(0)
+    told = tumor_network(name, width=1, architecture=None, dropout=None).state_dict()
+    assert own.keys() == told.keys() and all(torch.equal(own[key], told[key]) for key in own)
 
 
 @pytest.mark.parametrize(
