@@ -106,12 +106,12 @@ def windows_at_once(numbers: Mapping[str, Any]) -> int:
 
 def load_network(checkpoint: Path) -> tuple[Any, dict[str, Any]]:
     """The network with its weights, and the numbers that it was trained with."""
+    from lungseg_monai.networks.tumor import tumor_network
     from lungseg_monai.training.checkpoints import load_weights, read_checkpoint
-    from lungseg_monai.training.tumors import make_network
 
     numbers = read_checkpoint(checkpoint)["numbers"]
     options = {name: numbers.get(name) for name in ("dropout", "norm_momentum", "architecture")}
-    network = make_network(numbers["network_name"], numbers["width"], **options)
+    network = tumor_network(numbers["network_name"], numbers["width"], **options)
     load_weights(network, checkpoint)
     return network, numbers
 
