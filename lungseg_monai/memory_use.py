@@ -31,6 +31,21 @@ def highest_bytes() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def room_bytes() -> int | None:
+    """What this process may still take by its own limit (`--memory-gb`, `ulimit -d`); None where it has none.
+
+    Linux only: elsewhere such a limit is not set.
+    """
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        held = int(STATM.read_text().split()[5]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError, IndexError):
+        return None
+    return None if limit == resource.RLIM_INFINITY else max(limit - held, 0)
+
+
 class PeakMemory:
     """`with PeakMemory() as seen: ...`, then seen.peak_bytes: the most that the process held in it, None if unknown.
 

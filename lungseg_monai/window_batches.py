@@ -1,6 +1,6 @@
 """How many windows a network gets at once: as many as memory allows, and fewer when it runs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -14,7 +14,17 @@ Floats = NDArray[np.float32]
 GB = 2**30
 COPIES = 4  # of a batch that averaging holds beside what the network takes
 SHARES = (4, 2)  # a window's side is divided by these to try how much memory a network takes
+MOST, ONE_WINDOW = 8, 256 * 256 * 32  # windows; pixels times width of one window of the paper's network, 1.5 GB
 SMALLER = "restrict it to the lungs' box, take smaller slices or bf16, or allow more memory"
+
+
+def windows_at_once(sides: Sequence[int], width: int) -> int:
+    """1 to MOST windows of (H, W): as many as take the memory of one of the paper's network (256, 256), width 32.
+
+    PyTorch convolves several small volumes on the CPU many times faster than one.
+    """
+    high, wide = sides
+    return max(1, min(MOST, round(ONE_WINDOW / (high * wide * width))))
 
 
 @dataclass

@@ -3,7 +3,7 @@
 Arrays are (H, W, K) with the axes pointing to L, P, S; `upright_of` says how the file's own axes lie in that.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from lungseg_monai.reproduce.cohort import Patient
 if TYPE_CHECKING:
     from lungseg_monai.segment.tumor_grid import Upright
 
-MOST, ONE_WINDOW = 8, 256 * 256 * 32
 Probability = NDArray[np.float16]
 Predict = Callable[[Path], Probability]
 
@@ -75,15 +74,22 @@ def make_predict(run: Path, stride: int, device: str) -> Predict:
     from monai.transforms import Compose
 
     from lungseg_monai.inferers import SliceWindowInferer
+    from lungseg_monai.patches import per_patch
+    from lungseg_monai.segment.tumor_options import divisor_of
     from lungseg_monai.training.processes import pick_device
     from lungseg_monai.transforms.tumor_chains import tumor_image
+    from lungseg_monai.window_batches import windows_at_once
 
     network, numbers = load_network(run / "checkpoints" / "best.pt")
     where = pick_device(device)
     network.to(where).eval()
     chain = Compose(tumor_image(numbers["intensity"], numbers["window_hu"], numbers["spatial_size"]))
     infer = SliceWindowInferer(
-        slices=numbers["slices"], stride=stride, batch_size=windows_at_once(numbers), **_prepared(numbers)
+        slices=numbers["slices"],
+        stride=stride,
+        batch_size=windows_at_once(numbers["spatial_size"], numbers["width"]),
+        divisor=divisor_of(numbers["network_name"]),
+        prepare_window=per_patch(numbers["intensity"]),
     )
 
     def predict(image: Path) -> Probability:
@@ -93,15 +99,6 @@ def make_predict(run: Path, stride: int, device: str) -> Predict:
         return probability
 
     return predict
-
-
-def windows_at_once(numbers: Mapping[str, Any]) -> int:
-    """1 to MOST: as many as take the memory of one window of the paper's network, 1.5 GB.
-
-    PyTorch convolves several small volumes on the CPU many times faster than one.
-    """
-    high, wide = numbers["spatial_size"]
-    return max(1, min(MOST, round(ONE_WINDOW / (high * wide * numbers["width"]))))
 
 
 def load_network(checkpoint: Path) -> tuple[Any, dict[str, Any]]:
@@ -118,17 +115,6 @@ def load_network(checkpoint: Path) -> tuple[Any, dict[str, Any]]:
 
 def upright_of(image: Path) -> "Upright":
     """How an image file lies when it is turned to L, P, S: its voxels are not read."""
-    from lungseg_monai.segment.image import Image
-    from lungseg_monai.segment.tumor_grid import upright
+    from lungseg_monai.segment.tumor_grid import upright_grid
 
-    shape, affine_ras = grid_of(image)
-    return upright(Image(np.broadcast_to(np.False_, shape), affine_ras))
-
-
-def _prepared(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """What the network was taught to see in each window beyond the volume's own intensities."""
-    if numbers["intensity"] != "stretch":
-        return {}
-    from lungseg_monai.window_stream import per_window_maximum
-
-    return {"prepare": per_window_maximum}
+    return upright_grid(*grid_of(image))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lungseg_monai.bundle import bundle_path
 from lungseg_monai.errors import ModelError, UsageError
-from lungseg_monai.segment.backends.weights import TABLE
+from lungseg_monai.segment.backends.weights import table_of
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.result import Segmentation
 
@@ -61,11 +61,7 @@ def weights_facts(bundle: Path, used: str | None) -> dict[str, str]:
     weights_file, weights_set_sha256: the latter over what models/weights.json lists, so that it is the same whichever
     backend runs. Nothing where that table does not list `used`.
     """
-    try:
-        table = json.loads((bundle / "models" / TABLE).read_text(encoding="utf-8"))["sha256"]
-        hashes = {str(name): str(one).lower() for name, one in table.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # opening the model has complained where that matters
+    hashes = {str(name): str(one).lower() for name, one in table_of(bundle / "models").get("sha256", {}).items()}
     file = next((name for name, one in hashes.items() if one == used), None)
     if file is None:
         return {}

@@ -63,6 +63,11 @@ def upright(image: Image) -> Upright:
     return Upright(turned, (i, j, k), forth, ornt_transform(wanted, own))
 
 
+def upright_grid(shape_ijk: Sequence[int], affine_ras: NDArray[np.float64]) -> Upright:
+    """How the grid of an image lies when it is turned to L, P, S; `array` holds nothing."""
+    return upright(Image(np.broadcast_to(np.False_, tuple(shape_ijk)), affine_ras))
+
+
 def network_volume(
     array: NDArray[Any], intensity: str, window_hu: Sequence[float], shape_ij: tuple[int, int]
 ) -> Floats:

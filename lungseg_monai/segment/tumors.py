@@ -12,22 +12,26 @@ from data_prep.stages import Stages
 from lungseg_monai.errors import ConfigError, ModelError, UsageError
 from lungseg_monai.inplane import resize_linear
 from lungseg_monai.lung_box import Box, lung_box, scaled_box
+from lungseg_monai.memory_use import room_bytes
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
 from lungseg_monai.segment import models
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.segment.backends.weights import TABLE, table_of
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.phantom_only import refuse_patients
 from lungseg_monai.segment.result import Flag, Segmentation
 from lungseg_monai.segment.trained import checkpoint_of, open_trained
 from lungseg_monai.segment.tumor_flags import confidence_of, tumor_flags
 from lungseg_monai.segment.tumor_grid import AT_ONCE, Upright, network_volume, upright
-from lungseg_monai.segment.tumor_options import TRAINED, TumorOptions, split_options
-from lungseg_monai.tuned import chosen_rules
+from lungseg_monai.segment.tumor_options import TRAINED, TumorOptions, divisor_of, split_options
+from lungseg_monai.tuned import chosen_rules, read_tuned
+from lungseg_monai.window_batches import GB, windows_at_once
 from lungseg_monai.window_stream import WindowAverage, WindowOptions, per_window_maximum
 
 Floats = NDArray[np.float32]
 NAME = "gtv"
+ROOM = 0.9  # of the memory that is left: the libraries take some of their own
 WITHIN_MM = 15.0  # of the lungs, where the rules say nothing: tumours at the wall and mediastinum lie outside of them
 
 
@@ -62,11 +66,12 @@ class TumorModel:
             precision = given.get("precision", TumorOptions.precision)
             self.network, numbers = open_trained(at, device, threads, precision)
             given |= {name: numbers[name] for name in TRAINED if name in numbers}
-            given["divisor"] = 16 if numbers.get("network_name") == "unet2d" else 8
+            given["divisor"] = divisor_of(numbers.get("network_name"))
         self.options = TumorOptions(**given)
         self.rules = _rules(self.options, at, rules, changes)
         if weights is None:
             self.network = open_backend(bundle, backend, device, threads, self.options.precision)
+            _check_shipped(at, self.options, self.network.sha256)
         told = _metadata(bundle)
         self.phantom_only = weights is None and told.get("phantom_only") is True
         self.threads = threads or cores()
@@ -153,12 +158,14 @@ class TumorModel:
         height, width = options.spatial_size
         with stages.stage("grid"):
             volume = network_volume(place.up.array, options.intensity, options.window_hu, (height, width))
+        (i0, i1), (j0, j1), _ = place.box or ((0, height), (0, width), (0, 1))
         laid = WindowOptions(
             slices=options.slices,
             stride=options.stride,
-            batch_size=options.batch_size,
+            batch_size=options.batch_size or windows_at_once((i1 - i0, j1 - j0), options.width),
             divisor=options.divisor,
             box=place.box,
+            memory_gb=_memory_gb(options),
             prepare_window=per_window_maximum if options.intensity == "stretch" else None,
         )
         with stages.stage("network"):
@@ -180,6 +187,37 @@ class _Place:
     beside: dict[str, Segmentation] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     confidence: dict[str, float] = field(default_factory=dict)
+
+
+def _memory_gb(options: TumorOptions) -> float | None:
+    """What averaging may take: as the options say, else what the process' own limit leaves."""
+    room = room_bytes()
+    return options.memory_gb if options.memory_gb or room is None else max(ROOM * room / GB, 1e-6)
+
+
+def _check_shipped(folder: Path, options: TumorOptions, used: str) -> None:
+    """Raises ModelError where a bundle's metadata.json names other numbers than its weights were trained with, or
+    UsageError where the tuned rules beside them were made for others."""
+    numbers = table_of(folder).get("run", {}).get("numbers", {})
+    told = {name: getattr(options, name) for name in TRAINED}
+    other = [name for name in TRAINED if name in numbers and _plain(told[name]) != _plain(numbers[name])]
+    if other:
+        what = ", ".join(f"{name} {_plain(told[name])} (trained with {_plain(numbers[name])})" for name in other)
+        raise ModelError(
+            f"configs/metadata.json of {folder.parent.name} does not say what its weights were trained with ({TABLE}): "
+            f"{what}. Export them again (python -m lungseg_monai.training.export_tumor), or mend its segmenter"
+        )
+    if options.rules_name != "tuned":
+        return
+    try:
+        read_tuned(folder, used)
+    except ConfigError as error:
+        raise UsageError(f"{error}; or choose rules by name (--rules recommended)") from error
+
+
+def _plain(value: Any) -> Any:
+    """A list of numbers is equal to a tuple of them."""
+    return value if isinstance(value, str | int | float) else list(value)
 
 
 def _rules(options: TumorOptions, weights: Path, own: dict[str, Any] | None, changes: dict[str, Any]) -> TumorRules:

@@ -2,12 +2,16 @@
 
 Writes models/model.pt (a checkpoint: weights in float16, `numbers`, `best`), models/model.onnx (batch normalisation
 folded; float16 weights; any number of windows, any sides that the network takes, the slices of a window as trained) and
-models/weights.json (their SHA-256, and what run they come from), once ONNX Runtime and OpenVINO agree with torch.
+models/weights.json (their SHA-256, and what run they come from), once ONNX Runtime and OpenVINO agree with torch; then
+the rules that `lungseg tune` left beside best.pt, and the run's numbers into "segmenter" of configs/metadata.json.
 """
 
 import argparse
+import json
+import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256 as new_sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,10 @@ from lungseg_monai.errors import CheckpointError, LungsegError
 from lungseg_monai.folding import folded
 from lungseg_monai.io import atomic_file, sha256, write_json
 from lungseg_monai.networks.trained import network_of
+from lungseg_monai.segment.tumor_options import TRAINED
 from lungseg_monai.training import exporting
 from lungseg_monai.training.checkpoints import check_fit, read_checkpoint, save_checkpoint
+from lungseg_monai.tuned import carry_tuned, read_tuned
 
 KEPT = ("numbers", "bundle", "best")  # of a checkpoint, beside its weights
 SIDES = (8, 16)  # what the in-plane sides must divide by: most networks' and that of the 2D U-Net
@@ -32,13 +38,15 @@ def export(run: Path, bundle: Path) -> dict[str, Any]:
     """Write the weights of `run`'s best.pt into `bundle`/models; returns the content of weights.json.
 
     Raises CheckpointError where best.pt can't be read, is of another network or holds values that are no numbers,
-    ModelError where a backend computes something else than torch; then nothing in the bundle has changed.
+    ModelError where a backend computes something else than torch, ConfigError where the tuned rules are for other
+    weights; then nothing in the bundle has changed.
     """
     best = run / "checkpoints" / "best.pt"
     content = read_checkpoint(best)
     weights = {name: small(name, value) for name, value in content["model"].items()}
     network = network_of(content["numbers"])
     check_fit(network, weights, best)
+    read_tuned(best)  # complains, if at all, before anything is written
     network.load_state_dict(weights)  # the very numbers that are shipped
     slices = int(content["numbers"].get("slices", 8))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,14 +59,32 @@ def export(run: Path, bundle: Path) -> dict[str, Any]:
     save_checkpoint(models / "model.pt", {"model": weights, **{key: content[key] for key in KEPT if key in content}})
     with atomic_file(models / "model.onnx") as stream:
         stream.write(graph)
-    table = {
+    table: dict[str, Any] = {
         "schema_version": "1.0",
         "sha256": {"model.onnx": new_sha256(graph).hexdigest(), "model.pt": sha256(models / "model.pt")},
         "run": exporting.run_facts(run, content),
         "differences": found,
     }
     write_json(models / "weights.json", table)
+    carry_tuned(best, models, sorted(table["sha256"].values()))
+    tell_segmenter(bundle / "configs" / "metadata.json", content["numbers"], side)
     return table
+
+
+def tell_segmenter(path: Path, numbers: Mapping[str, Any], side: int) -> None:
+    """Put what the network was trained with into "segmenter" of a metadata.json, and leave the rest as it stands."""
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8")
+    old = json.loads(text).get("segmenter")
+    begin = re.search(r'"segmenter"\s*:\s*', text)
+    if not isinstance(old, dict) or begin is None:
+        return
+    _, length = json.JSONDecoder().raw_decode(text[begin.end() :])
+    new = old | {name: numbers[name] for name in TRAINED if name in numbers} | {"divisor": side}
+    rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in new.items())
+    with atomic_file(path) as stream:
+        stream.write(f"{text[: begin.end()]}{{\n{rows}\n  }}{text[begin.end() + length :]}".encode())
 
 
 def small(name: str, value: Tensor) -> Tensor:

@@ -4,46 +4,16 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from numpy.typing import NDArray
 
 from data_prep.nifti import write_nifti
 from lungseg_monai.inplane import resize_linear
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
-
-LPS = ("L", "P", "S")
-
-
-class FileGrid:
-    """The grid of a file, and how its axes lie in a volume whose axes point to L, P, S.
-
-    shape_ijk, affine_ras (index -> mm in RAS): of the file. shape and spacing_mm: of the turned volume.
-    """
-
-    def __init__(self, shape_ijk: tuple[int, ...], affine_ras: NDArray[np.float64]) -> None:
-        own, lps = nib.io_orientation(affine_ras), nib.orientations.axcodes2ornt(LPS)
-        there = nib.orientations.ornt_transform(own, lps)
-        self.back = nib.orientations.ornt_transform(lps, own)
-        self.affine_ras = affine_ras
-        order = np.argsort(there[:, 0])  # the file's axis that becomes L, P, S
-        spacing = np.linalg.norm(affine_ras[:3, :3], axis=0)
-        self.shape = tuple(int(shape_ijk[axis]) for axis in order)
-        self.spacing_mm = (float(spacing[order[0]]), float(spacing[order[1]]), float(spacing[order[2]]))
-
-    @classmethod
-    def of(cls, image: MetaTensor) -> "FileGrid":
-        """Of the file that a loaded and turned image comes from."""
-        meta = image.meta
-        return cls(tuple(int(n) for n in meta["spatial_shape"]), np.asarray(meta["original_affine"], np.float64))
-
-    def turn_back(self, volume: NDArray) -> NDArray:
-        """(I, J, K) with axes to L, P, S -> as in the file."""
-        return np.ascontiguousarray(nib.orientations.apply_orientation(volume, self.back))
+from lungseg_monai.segment.tumor_grid import Upright, upright_grid
 
 
 class TumorMaskd(MapTransform):
@@ -63,13 +33,19 @@ class TumorMaskd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         item = dict(data)
-        grid = FileGrid.of(item[self.image_key])
+        affine_ras, up = _grid(item[self.image_key])
         for key in self.key_iterator(item):
             probability = item[key][0].detach().cpu().numpy()
             if self.folder is not None:
-                enlarged = grid.turn_back(resize_linear(probability, grid.shape[:2]))  # type: ignore[arg-type]
-                write_nifti(self.folder / str(item["case_id"]) / "probability.nii.gz", enlarged, grid.affine_ras)
-            mask = mask_on_image(probability, self.rules, grid.spacing_mm, grid.shape[:2])  # type: ignore[arg-type]
-            turned = torch.from_numpy(grid.turn_back(mask).astype(np.uint8))[None]
-            item[key] = MetaTensor(turned, affine=torch.from_numpy(grid.affine_ras))
+                enlarged = np.ascontiguousarray(up.as_image(resize_linear(probability, up.shape_ij)))
+                write_nifti(self.folder / str(item["case_id"]) / "probability.nii.gz", enlarged, affine_ras)
+            mask = up.as_image(mask_on_image(probability, self.rules, up.spacing_mm, up.shape_ij))
+            turned = torch.from_numpy(np.ascontiguousarray(mask, np.uint8))[None]
+            item[key] = MetaTensor(turned, affine=torch.from_numpy(affine_ras))
         return item
+
+
+def _grid(image: MetaTensor) -> tuple[np.ndarray, Upright]:
+    """Of the file that a loaded and turned image comes from: its affine_ras, and how it lies in that."""
+    affine_ras = np.asarray(image.meta["original_affine"], np.float64)
+    return affine_ras, upright_grid([int(n) for n in image.meta["spatial_shape"]], affine_ras)

@@ -1,6 +1,7 @@
 """A small tumour network from a run to a bundle, and what each backend makes of it; folding."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,16 +9,29 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from tumor_bundle import chest_with_tumors, tumor_model
 
-from lungseg_monai.errors import CheckpointError, ModelError, UsageError
+from lungseg_monai.bundle import bundle_path
+from lungseg_monai.errors import CheckpointError, ConfigError, ModelError, UsageError
 from lungseg_monai.folding import folded
+from lungseg_monai.inferers import SliceWindowInferer
+from lungseg_monai.io import sha256
 from lungseg_monai.networks import LungUNet3D
 from lungseg_monai.networks.trained import network_of
+from lungseg_monai.postprocessing import TumorRules
 from lungseg_monai.segment.backends import devices, open_backend
+from lungseg_monai.segment.image import Image
+from lungseg_monai.segment.tumor_grid import network_volume
+from lungseg_monai.segment.tumor_options import TRAINED
 from lungseg_monai.training import export_tumor
 from lungseg_monai.training.checkpoints import read_checkpoint
+from lungseg_monai.tuned import TUNED, carry_tuned, read_tuned, write_tuned
 
-NUMBERS = {"network_name": "recurrent_3d_denseunet", "width": 2, "recurrent_layers": 1, "slices": 8, "seed": 7}
+NUMBERS = {
+    "network_name": "recurrent_3d_denseunet", "width": 2, "recurrent_layers": 1, "slices": 8, "seed": 7,
+    "spatial_size": [40, 24], "window_hu": [-900, 300], "intensity": "window",
+}  # fmt: skip
+RULES = TumorRules(threshold=0.5, radius=1, least_mm3=20.0)
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -53,8 +67,60 @@ def exported(tmp_path_factory):
         pytest.importorskip(name, reason=f"{name} is not installed")
     folder = tmp_path_factory.mktemp("tumour")
     run = write_run(folder / "run", trained())
+    write_tuned(run / "checkpoints", RULES, {"weights_sha256": sha256(run / "checkpoints" / "best.pt"), "stride": 4})
+    shutil.copytree(bundle_path("ct_tumor_recurrent_denseunet") / "configs", folder / "bundle" / "configs")
     assert export_tumor.main([str(run), "--bundle", str(folder / "bundle")]) == 0
     return folder / "bundle"
+
+
+def test_the_segmenter_is_told_what_the_weights_were_trained_with(exported):
+    """And nothing else in metadata.json changes, not even a space."""
+    old = bundle_path("ct_tumor_recurrent_denseunet") / "configs" / "metadata.json"
+    before, after = (path.read_text().partition('"segmenter"') for path in (old, exported / "configs/metadata.json"))
+    assert before[0] == after[0] and after[2].endswith("}\n")
+    told = json.loads((exported / "configs" / "metadata.json").read_text())["segmenter"]
+    assert {name: told[name] for name in TRAINED} == {name: NUMBERS[name] for name in TRAINED}
+    assert told["divisor"] == 8 and told["rules"] == {}
+    export_tumor.tell_segmenter(exported / "configs" / "metadata.json", NUMBERS, 8)
+    assert (exported / "configs" / "metadata.json").read_text() == "".join(after)
+
+
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
+def test_tuned_rules_count_and_masks_agree_whatever_runs(exported, name):
+    model = tumor_model(exported, backend=name, device="cpu", threads=1, stride=4, precision="float32")
+    assert model.rules == RULES and model.options.window_hu == [-900, 300] and model.options.width == 2
+    assert read_tuned(exported / "models" / "model.pt") == RULES  # as inference.yaml asks
+    image = Image(chest_with_tumors(shape=(50, 37, 11)), np.diag([-4.0, -5.0, 6.0, 1.0]), phantom=True)
+    _, found = model.probabilities(image)
+    volume = network_volume(image.array_ijk, "window", (-900, 300), (40, 24))
+    wanted = SliceWindowInferer(stride=4)(torch.from_numpy(volume)[None, None], trained())[0, 0].numpy()
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def test_what_does_not_belong_together_is_refused(exported, tmp_path):
+    bundle = shutil.copytree(exported, tmp_path / "bundle")
+    with pytest.raises(ModelError, match=r"spatial_size \[48, 48\] \(trained with \[40, 24\]\).*export_tumor"):
+        tumor_model(bundle, spatial_size=(48, 48), backend="onnxruntime", device="cpu")
+    write_tuned(bundle / "models", RULES, {"weights_sha256": "ab" * 32})
+    with pytest.raises(UsageError, match=r"made for other weights.*lungseg tune again"):
+        tumor_model(bundle, backend="onnxruntime", device="cpu")
+    assert tumor_model(bundle, backend="onnxruntime", device="cpu", rules_name="paper").rules == TumorRules()
+    table = json.loads((bundle / "models" / "weights.json").read_text())["sha256"]
+    for digest in table.values():  # rules that were tuned with one file count for the other
+        write_tuned(bundle / "models", RULES, {"weights_sha256": digest})
+        assert read_tuned(bundle / "models" / "model.pt") == read_tuned(bundle / "models", table["model.onnx"]) == RULES
+
+
+def test_rules_of_other_weights_are_neither_exported_nor_left(tmp_path):
+    run = write_run(tmp_path / "run", trained())
+    write_tuned(run / "checkpoints", RULES, {"weights_sha256": "ab" * 32})
+    with pytest.raises(ConfigError, match=r"made for other weights than best\.pt"):
+        export_tumor.export(run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    (run / "checkpoints" / TUNED).unlink()
+    write_tuned(tmp_path / "models", RULES, {"weights_sha256": "cd" * 32})
+    assert not carry_tuned(run / "checkpoints" / "best.pt", tmp_path / "models", [])
+    assert not (tmp_path / "models" / TUNED).exists()
 
 
 def windows(*shape):

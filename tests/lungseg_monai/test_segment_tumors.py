@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+import time
 from itertools import permutations, product
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +192,8 @@ def test_missing_weights_and_wrong_options_are_named(tmp_path: Path, bundle: Pat
         ({"spatial_size": (40,)}, "spatial_size must be two whole numbers"),
         ({"window_hu": (400, -1000)}, "the lower one first"),
         ({"margin_mm": -1}, "margin_mm must be"),
+        ({"memory_gb": 0}, "memory_gb must be"),
+        ({"batch_size": 0}, "batch_size must be"),
     ):
         with pytest.raises(UsageError, match=message):
             tumor_model(bundle, **wrong)
@@ -232,6 +236,45 @@ def test_a_runs_own_weights_say_what_they_were_trained_on(bundle: Path, tmp_path
     save_checkpoint(tmp_path / "other.pt", {"model": network.state_dict(), "numbers": {**numbers, "width": 3}})
     with pytest.raises(ModelError, match="another network"):
         tumor_model(bundle, weights=tmp_path / "other.pt")
+
+
+def test_a_network_that_halves_four_times_gets_sides_that_it_takes(bundle: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from lungseg_monai.networks.tumor import tumor_network
+    from lungseg_monai.training.checkpoints import save_checkpoint
+
+    torch.manual_seed(0)
+    network = tumor_network("unet2d", width=2)
+    numbers = {"network_name": "unet2d", "width": 2, "slices": 8, "spatial_size": [40, 24], "window_hu": [-900, 300]}
+    save_checkpoint(tmp_path / "best.pt", {"model": network.state_dict(), "numbers": numbers})
+    model = tumor_model(bundle, weights=tmp_path / "best.pt", stride=8)
+    assert model.segment(Image(chest_with_tumors(), LPS)).labels_ijk.shape == (20, 14, 12)
+
+
+class Greedy(BrightNetwork):
+    """Takes 2 kB a voxel of its windows while it runs."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        with mmap(-1, 2000 * x.size) as held:
+            np.frombuffer(held, np.uint8)[:] = 1
+            time.sleep(0.02)
+        return super().__call__(x)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
+def test_memory_that_is_allowed_is_kept_to(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    greedy = Greedy()  # 10 MB a window
+    monkeypatch.setattr("lungseg_monai.segment.tumors.open_backend", lambda *given: greedy)
+    image = Image(chest_with_tumors(IN_LUNG), LPS)
+    found = tumor_model(bundle, memory_gb=0.035).segment(image)
+    assert found.labels_ijk[6, 7, 3] == 1
+    assert max(shape[0] for shape in greedy.seen) < 8
+    assert any("memory_gb" in flag.what for flag in found.flags if flag.code == "backend")
+    with pytest.raises(ImageError, match=r"memory_gb allows 0.005.*lungs' box"):
+        tumor_model(bundle, memory_gb=0.005).segment(image)
+    monkeypatch.setattr("lungseg_monai.segment.tumors.room_bytes", lambda: 2**30 // 200)  # of --max-ram
+    with pytest.raises(ImageError, match=r"memory_gb allows 0\.0045"):
+        tumor_model(bundle).segment(image)
 
 
 def test_a_cohort_gets_both_masks_and_one_case_json(
@@ -326,8 +369,11 @@ assert not heavy, heavy
 
 
 def test_the_network_gets_windows_of_its_own_size(bundle: Path, bright: BrightNetwork) -> None:
-    tumor_model(bundle, stride=4).segment(Image(chest_with_tumors(IN_LUNG), LPS))
+    tumor_model(bundle, stride=4, batch_size=1).segment(Image(chest_with_tumors(IN_LUNG), LPS))
     assert bright.seen == [(1, 1, *SIZE, 4)] * 3
+    bright.seen.clear()
+    tumor_model(bundle, stride=4).segment(Image(chest_with_tumors(IN_LUNG), LPS))  # windows are small: all at once
+    assert bright.seen == [(3, 1, *SIZE, 4)]
     bright.seen.clear()
     tumor_model(bundle).segment(Image(chest_with_tumors(IN_LUNG, shape=(20, 14, 7))[:, :, :3], LPS))  # fewer than 4
     assert bright.seen == [(1, 1, *SIZE, 4)]

@@ -10,8 +10,9 @@ from monai.transforms import Compose
 from tumor_items import make_item
 
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
+from lungseg_monai.segment.tumor_grid import upright_grid
 from lungseg_monai.transforms.tumor_chains import tumor_image, tumor_volume
-from lungseg_monai.transforms.tumor_masks import FileGrid, TumorMaskd
+from lungseg_monai.transforms.tumor_masks import TumorMaskd
 
 SHAPE, SPACING = (6, 9, 4), (1.5, 0.7, 4.0)
 ALONE = TumorRules(kernel="none", threshold=0.5)
@@ -26,10 +27,10 @@ def test_turning_back_is_the_inverse_whatever_the_axes(order, signs):
     affine[:3, :3] = np.diag(SPACING)[:, order] * np.array(signs)
     lps = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt("LPS"))
     upright = nib.Nifti1Image(voxels.astype(np.int32), affine).as_reoriented(lps)
-    grid = FileGrid(SHAPE, affine)
-    assert grid.shape == upright.shape
+    grid = upright_grid(SHAPE, affine)
+    assert grid.array.shape == upright.shape
     assert grid.spacing_mm == pytest.approx(np.linalg.norm(upright.affine[:3, :3], axis=0))
-    np.testing.assert_array_equal(grid.turn_back(np.asarray(upright.dataobj)), voxels)
+    np.testing.assert_array_equal(grid.as_image(np.asarray(upright.dataobj)), voxels)
 
 
 def turned_affine():
@@ -62,9 +63,9 @@ def test_the_rules_are_those_of_postprocessing_and_probabilities_are_kept(tmp_pa
     probability = torch.from_numpy(np.random.default_rng(2).random((1, 12, 10, 16), np.float32))
     rules = TumorRules(threshold=0.9, radius=1, grid=grid)
     made = TumorMaskd("pred", rules, folder=tmp_path / "out")({"image": image, "pred": probability, "case_id": "B"})
-    lps = FileGrid.of(image)
-    wanted = mask_on_image(probability[0].numpy(), rules, lps.spacing_mm, lps.shape[:2])
-    np.testing.assert_array_equal(made["pred"][0].numpy() > 0, lps.turn_back(wanted))
+    lps = upright_grid(image.meta["spatial_shape"], np.asarray(image.meta["original_affine"]))
+    wanted = mask_on_image(probability[0].numpy(), rules, lps.spacing_mm, lps.shape_ij)
+    np.testing.assert_array_equal(made["pred"][0].numpy() > 0, lps.as_image(wanted))
     kept = nib.load(tmp_path / "out" / "B" / "probability.nii.gz")
     assert kept.shape == (24, 20, 16) and 0 <= kept.get_fdata().min() < kept.get_fdata().max() <= 1
     np.testing.assert_allclose(kept.affine, nib.load(item["image"]).affine, atol=1e-5)

@@ -33,7 +33,7 @@ class TorchWindows:
         if self.device == "cpu":
             torch.set_num_threads(threads)
         self.precision = self._possible(precision)
-        self._network = _load(path).to(self.device, memory_format=torch.channels_last_3d)
+        self._network = _channels_last(_load(path)).to(self.device)
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 1, I, J, K) -> logits of that shape. Raises ModelError where torch fails; its cause tells of memory."""
@@ -56,6 +56,17 @@ class TorchWindows:
                 return "bf16"
             self.notes.append(f"{self.device} does not compute in bf16 here: float32")
         return "float32"
+
+
+def _channels_last(network: Any) -> Any:
+    """The network with its weights as the fastest convolutions read them: those in 2D as well as those in 3D."""
+    import torch
+
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in network.parameters():
+        if weight.dim() in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])
+    return network
 
 
 def _load(path: Path) -> Any:

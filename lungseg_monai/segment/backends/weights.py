@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lungseg_monai.errors import DatasetError, ModelError
 from lungseg_monai.io import sha256
@@ -28,6 +29,22 @@ def check_weights(path: Path) -> str:
             f"{path} is not what {TABLE} beside it names: SHA-256 {found}, wanted {wanted}: install the package again"
         )
     return found
+
+
+def table_of(folder: Path) -> dict[str, Any]:
+    """What a bundle's models/weights.json says: "sha256" by file, "run". {} where it is missing or can't be read."""
+    try:
+        content = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+        dict(content["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # check_weights complains where that matters
+    return dict(content)
+
+
+def same_weights(folder: Path, digest: str) -> set[str]:
+    """`digest` and the SHA-256 of all files that hold the same weights, as weights.json in `folder` lists them."""
+    listed = {str(one).lower() for one in table_of(folder).get("sha256", {}).values()}
+    return listed if digest in listed else {digest}
 
 
 def _named(path: Path) -> str | None:
