@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lungseg_monai.errors import ConfigError, DatasetError
-from lungseg_monai.io import grid_of, read_json
+from lungseg_monai.io import Grid, grid_of, read_json
 from lungseg_monai.rois import NEVER_DRAWN, is_usable, lost_labels
 
 TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes a file's name
@@ -196,11 +196,10 @@ def _check(
     image = folder / entry["image"]
     shape, affine = _grid(image)
     for path in (path for paths in masks.values() for path in paths):
-        mask_shape, mask_affine = _grid(path)
-        if mask_shape != shape or not np.allclose(mask_affine, affine, atol=1e-3):
+        difference = grid_difference(_grid(path), (shape, affine))
+        if difference:
             raise LeftOut(
-                f"the mask {path.name} lies on another grid than its image: {list(mask_shape)} voxels against "
-                f"{list(shape)}, or another affine. Convert the case again.",
+                f"the mask {path.name} lies on another grid than its image: {difference}. Convert the case again.",
                 damaged=True,
             )
     slices = entry.get("slices")
@@ -240,24 +239,39 @@ def _masks(
     return found
 
 
-def _grid(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+def _grid(path: Path) -> Grid:
     try:
         return grid_of(path)
     except DatasetError as error:
         raise LeftOut(str(error), damaged=True) from error
 
 
+def grid_difference(one: Grid, other: Grid) -> str:
+    """How two grids (shape_ijk, affine_ras) differ: in voxels, or by how many mm; empty if in neither."""
+    if tuple(one[0]) != tuple(other[0]):
+        return f"{list(one[0])} voxels against {list(other[0])}"
+    if np.allclose(one[1], other[1], rtol=0, atol=1e-3):
+        return ""
+    ends = [[0, size - 1] for size in one[0]]
+    corners = np.stack(np.meshgrid(*ends, [1.0], indexing="ij")).reshape(4, -1)
+    apart_mm = np.linalg.norm(((one[1] - other[1]) @ corners)[:3], axis=0).max()
+    return f"as many voxels, but up to {apart_mm:.3g} mm away"
+
+
 def _none_left(
     folder: Path, section: str, left_out: Iterable[Mapping[str, str]], known: Mapping[str, Any], labels: Labels | None
 ) -> str:
-    reasons = [f"case {e['case_id']}: {e['reason']}" for e in left_out if e["section"] == section]
-    if not reasons:
+    entries = [entry for entry in left_out if entry["section"] == section]
+    if not entries:
         return f"the {section} list in {folder / 'datalist.json'} is empty: split again with `lungseg-prep split`"
+    reasons = [f"case {entry['case_id']}: {entry['reason'].rstrip('.')}" for entry in entries]
+    more = [f"and {len(reasons) - 5} more"] if len(reasons) > 5 else []
+    told = f"no case of the {section} list in {folder} can be used: {'; '.join(reasons[:5] + more)}."
+    if all(entry["kind"] == "damaged" for entry in entries):
+        return told
     there = sorted({roi["label"] for case in known.values() for roi in case["rois"] if roi["label"]})
     wanted = "; ".join(f"{target} = {' + '.join(parts) or target}" for target, parts in (labels or {}).items())
-    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
     return (
-        f"no case of the {section} list in {folder} can be used. Labels wanted: {wanted or 'any'}; "
-        f"labels there: {', '.join(there) or 'none'}. {shown}. Say with --labels what to learn, "
-        "for example --labels \"{'lungs': ['lung_left', 'lung_right']}\"."
+        f"{told} Labels wanted: {wanted or 'any'}; labels there: {', '.join(there) or 'none'}. Say with --labels what "
+        "to learn, for example --labels \"{'lungs': ['lung_left', 'lung_right']}\"."
     )

@@ -137,9 +137,11 @@ class PatchDataset(Dataset):
         return Stack(item["case_id"], slices, blocks, starts, labelled)
 
     def _tell(self, stacks: list[Stack]) -> None:
-        if self.data and not stacks and not self.without_patches:
+        if not self.data:
+            return
+        if not stacks and not self.without_patches:
             raise DatasetError("no volume could be loaded: " + "; ".join(entry["reason"] for entry in self.refused))
-        if self.data and not stacks:
+        if not stacks:
             raise DatasetError(
                 f"none of {len(self.without_patches)} cases gives a patch: no slice that is used holds a tumour, so "
                 "there is nothing to learn. See the labels of the ROIs in dataset.json, and --labels."

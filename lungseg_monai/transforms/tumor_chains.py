@@ -4,8 +4,11 @@ An item is a dict as data.py makes it: `image` a NIfTI file, a list of mask file
 tumour) and perhaps `slices`. Inside a chain volumes are (C, I, J, K) with the axes pointing to L, P, S.
 """
 
+import gzip
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,12 +129,28 @@ def between_0_and_1(image: Tensor) -> Tensor:
 
 
 def spaced(image: Tensor) -> Tensor:
-    """`image` itself. Raises ValueError when its file gives no spacing: no axis would point anywhere."""
-    affine = getattr(image, "affine", torch.eye(4))
-    spacing_mm = affine[:3, :3].norm(dim=0)
+    """`image` itself. Raises ValueError when its file gives no spacing: no axis would point anywhere.
+
+    Where the file has no sform the spacing is that of its header: nibabel makes 1 mm of the 0 that stands there for
+    "not known".
+    """
+    meta = getattr(image, "meta", {})
+    if int(meta.get("sform_code", 1)) == 0 and meta.get("filename_or_obj"):
+        spacing_mm = torch.as_tensor(written_spacing(Path(str(meta["filename_or_obj"]))))
+    else:
+        spacing_mm = getattr(image, "affine", torch.eye(4))[:3, :3].norm(dim=0)
     if not bool((spacing_mm > 0).all() and spacing_mm.isfinite().all()):
         raise ValueError(f"the image has no spacing: {[round(float(mm), 4) for mm in spacing_mm]} mm. Write it again.")
     return image
+
+
+def written_spacing(path: Path) -> tuple[float, ...]:
+    """What a NIfTI file's header gives as spacing, in mm, unrepaired: 0 where it is not known."""
+    import nibabel as nib
+
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        header: Any = type(nib.load(path).header).from_fileobj(stream, check=False)  # type: ignore[attr-defined]
+    return tuple(abs(float(step)) for step in header["pixdim"][1:4])
 
 
 def _load_image() -> list[Transform]:

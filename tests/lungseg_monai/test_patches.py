@@ -226,13 +226,27 @@ def damage(item, tmp_path, how):
         bare.set_sform(np.diag([1, 0, 1, 1]), code=1)
         nib.save(bare, tmp_path / "image.nii.gz")
         return {**item, "image": str(tmp_path / "image.nii.gz")}, "no spacing: [1.0, 0.0, 1.0] mm"
+    if how == "spacing 0, no sform":
+        bare = nib.Nifti1Image(np.asarray(image.dataobj), None)
+        bare.header["pixdim"][1:4] = [0, 1.1, 3.5]  # not by way of the affine, which would repair it
+        nib.save(bare, tmp_path / "image.nii.gz")
+        return {**item, "image": str(tmp_path / "image.nii.gz")}, "no spacing: [0.0, 1.1, 3.5] mm"
+    if how == "mask not a number":
+        nib.save(nib.Nifti1Image(np.where(mask.get_fdata() > 0, np.nan, 0), AFFINE), tmp_path / "gtv.nii.gz")
+        return {**item, "tumor": [str(tmp_path / "gtv.nii.gz")]}, "a mask of tumor holds what is no finite number"
     voxels = np.asarray(mask.dataobj)[:-1] if how == "other shape" else np.asarray(mask.dataobj)
     affine = AFFINE + np.outer([1, 0, 0, 0], [0, 0, 0, 4]) if how == "other place" else AFFINE
     nib.save(nib.Nifti1Image(voxels, affine), tmp_path / "gtv.nii.gz")
-    return {**item, "tumor": [str(tmp_path / "gtv.nii.gz")]}, "grid"
+    told = "[23, 20, 16] voxels against [24, 20, 16]" if how == "other shape" else "as many voxels, but up to 4 mm away"
+    return {**item, "tumor": [str(tmp_path / "gtv.nii.gz")]}, f"another grid than its image: {told}"
 
 
-@pytest.mark.parametrize("how", ["truncated", "not a number", "no spacing", "other shape", "other place"])
+DAMAGES = [
+    "truncated", "not a number", "no spacing", "spacing 0, no sform", "mask not a number", "other shape", "other place"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DAMAGES)
 def test_a_spoilt_case_costs_only_itself(items, tmp_path, how):
     spoilt, told = damage(items[0], tmp_path, how)
     dataset = PatchDataset([spoilt, items[2]], CHAIN)
