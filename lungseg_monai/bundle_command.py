@@ -1,20 +1,22 @@
-"""When `python -m monai.bundle run` runs one of our bundles: misspelt keys, readable errors, exit codes.
+"""When `python -m monai.bundle run` runs one of our bundles: misspelt keys, true and null, readable errors, exit codes.
 
-MONAI adds a key that it does not know (`--epoch 1`) without a word, wraps every error in two others, and always exits
-with 1. A bundle's `initialize` calls `prepare`, which changes that for the command line and does nothing elsewhere.
+MONAI adds a key that it does not know (`--epoch 1`) without a word, takes `--resume false` for the text "false", which
+counts as true, wraps every error in two others, and always exits with 1. A bundle's `initialize` calls `prepare`, which
+changes that for the command line and does nothing elsewhere.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from data_prep.errors import OutputError
 from lungseg_monai.errors import ConfigError, IncompleteError, LungsegError, UsageError
 
 REFUSED, USAGE, NOTHING, INTERRUPTED = 1, 2, 3, 130
+WORDS = {"true": True, "false": False, "null": None}
 # The options of `python -m monai.bundle run` itself.
 RUN_OPTIONS = {
     "args_file", "config_file", "final_id", "init_id", "logging_file", "meta_file", "properties_path", "run_id",
@@ -23,7 +25,8 @@ RUN_OPTIONS = {
 
 
 def prepare() -> None:
-    """Under `python -m monai.bundle run`: refuse misspelt keys, and from now on tell errors in one line.
+    """Under `python -m monai.bundle run`: refuse misspelt keys, read true, false and null as in the config files, and
+    from now on tell errors in one line. To be called by the config itself, before anything else in it.
 
     Raises ConfigError for a key that the bundle's config files do not have.
     """
@@ -32,6 +35,27 @@ def prepare() -> None:
     sys.excepthook = tell_error
     keys, files = command_line_keys(sys.argv[1:])
     check_keys(keys, read_configs(files))
+    read_words(keys)
+
+
+def read_words(keys: Iterable[str]) -> None:
+    """Make True, False and None of the "true", "false" and "null" that `keys` have in the config under evaluation.
+
+    MONAI's command line only knows Python's spelling. What evaluates the config calls this function, but hands nothing
+    on; so it is looked for among the callers. Nested keys stay as they are.
+    """
+    from monai.bundle.reference_resolver import ReferenceResolver
+
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not isinstance(frame.f_locals.get("self"), ReferenceResolver):
+        frame = frame.f_back
+    if frame is None:
+        return
+    items = frame.f_locals["self"].items
+    for key in keys:
+        given = items[key].get_config() if key in items else None
+        if isinstance(given, str) and given in WORDS:
+            items[key].update_config(WORDS[given])
 
 
 def read_configs(files: Iterable[str]) -> dict[str, Any]:
@@ -91,7 +115,17 @@ def tell_error(kind: type[BaseException], error: BaseException, traceback: Trace
             message = "interrupted" if code == INTERRUPTED else str(cause)
             sys.stderr.write(f"\nerror: {message}\n")
             raise SystemExit(code)
+        if isinstance(cause, TypeError) and of_nested_key(str(cause)):
+            sys.stderr.write(f"\nerror: {cause}, which was given on the command line\n")
+            raise SystemExit(USAGE)
     sys.__excepthook__(kind, error, traceback)
+
+
+def of_nested_key(message: str) -> bool:
+    """Whether a TypeError is about an argument that a nested key of the command line (train#dataset#strid) added."""
+    keys, _ = command_line_keys(sys.argv[1:])
+    added = {key.replace("::", "#").rpartition("#")[2] for key in keys if "#" in key or "::" in key}
+    return any(f"unexpected keyword argument '{name}'" in message for name in added)
 
 
 def exit_code(error: BaseException) -> int | None:

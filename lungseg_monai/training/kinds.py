@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
     "schedule": one_of(SCHEDULES),
     "intensity": one_of(("window", "stretch")),
     "architecture": or_null(one_of(("code", "text"))),
-    **dict.fromkeys(("augment", "save_probabilities"), YES_NO),
+    **dict.fromkeys(("augment", "save_probabilities", "amp", "resume"), YES_NO),
     "probabilities": (_shares, "a number from 0 to 1 for each kind of change, as \"{'flip': 0.5}\""),
 }
 

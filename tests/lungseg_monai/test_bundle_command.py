@@ -3,8 +3,9 @@
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.bundle import ConfigParser
 
 from data_prep.errors import OutputError
 from lungseg_monai.bundle_command import (
@@ -56,10 +57,30 @@ def test_others_are_refused_with_the_nearest(key, nearest):
         check_keys([key], KNOWN)
 
 
+@settings(deadline=None)  # machines are busy
 @given(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1).filter(lambda key: key not in KNOWN))
 def test_no_unknown_top_level_key_slips_through(key):
     with pytest.raises(ConfigError):
         check_keys([key], KNOWN)
+
+
+def test_true_false_and_null_are_read_as_in_the_config_files(tmp_path, monkeypatch):
+    """As text "false" would count as true, and "null" would name a file."""
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "{amp: true, resume: false, fold: 1, name: x, kept: 2, used: ['@amp', '@resume', '@fold', '@name'],"
+        " doubtful: '$not @amp', initialize: [{_target_: lungseg_monai.bundle_command.prepare}]}"
+    )
+    given = {"amp": "false", "resume": "true", "fold": "null", "name": "nullable"}
+    line = [text for key, value in given.items() for text in (f"--{key}", value)]
+    monkeypatch.setattr(sys, "argv", ["/x/monai/bundle/__main__.py", "run", "--config_file", str(config), *line])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    parser.update(given)
+    parser.get_parsed_content("initialize")
+    assert parser.get_parsed_content("used") == [False, True, None, "nullable"]
+    assert parser.get_parsed_content("doubtful") is True and parser.get_parsed_content("kept") == 2
 
 
 def test_the_command_line_is_read_as_fire_reads_it():
@@ -118,3 +139,30 @@ def test_a_fault_of_the_program_keeps_its_traceback(capsys):
     except KeyError as error:
         tell_error(type(error), error, error.__traceback__)
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_argument_that_a_component_does_not_have_is_told_in_a_line(monkeypatch, capsys):
+    """Its parent exists, so only the component itself can say that it is misspelt."""
+
+    def refused(key):
+        monkeypatch.setattr(sys, "argv", ["x", "run", key, "3"])
+        try:
+            make_folder(strid=3)
+        except TypeError as error:
+            with pytest.raises(SystemExit) as stopped:
+                tell_error(RuntimeError, wrapped(error), None)
+            return stopped.value.code
+
+    def make_folder(stride=1):
+        raise AssertionError
+
+    def wrapped(error):
+        outer = RuntimeError("Failed to instantiate component")
+        outer.__cause__ = error
+        return outer
+
+    assert refused("--train#dataset#strid") == 2
+    told = capsys.readouterr().err
+    assert "unexpected keyword argument 'strid', which was given on the command line" in told
+    monkeypatch.setattr(sys, "__excepthook__", lambda *given: sys.exit("as it is"))
+    assert refused("--train#dataset#other") == "as it is"
