@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ def _add_numbers(group: Any) -> None:
     group.add_argument("--tables", type=_tables, default=TABLES, metavar="2,3,…", help="default 2,3,4,5,6")
     group.add_argument("--setting", choices=("recommended", "paper", "authors_code"), default="recommended")
     group.add_argument("--epochs", type=_count, metavar="N")
+    group.add_argument(
+        "--own-epochs", type=_count, metavar="N", help="of the line with our own loss (default: as all the others)"
+    )
     group.add_argument("--width", type=_count, metavar="W", help="channels of the first level; 32 in the paper")
     group.add_argument("--spatial-size", type=_count, metavar="S", help="pixels a row and column; 256 in the paper")
     group.add_argument("--patches-per-epoch", type=_count, metavar="N")
@@ -84,7 +88,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from lungseg_monai.reproduce.phantom import make_phantom
 
         arguments.data = make_phantom(arguments.out / "phantom", arguments.phantom, arguments.seed or 0, say)
-    done = reproduce(kamal, BUNDLE, _options(arguments), write_all, say)
+    make_plan = partial(kamal, own_epochs=arguments.own_epochs)
+    done = reproduce(make_plan, BUNDLE, _options(arguments), write_all, say)
     files = write_all(done)
     written = "\n".join(["Written:", *(f"  {path}" for path in files)])
     told = tell(arguments, f"{markdown(done)}\n{written}", as_dict(done))

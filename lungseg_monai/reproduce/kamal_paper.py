@@ -96,8 +96,10 @@ SWAPPED = (
 )
 
 
-def kamal(setting: str = "recommended", spatial_size: int = SIZE) -> Plan:
+def kamal(setting: str = "recommended", spatial_size: int = SIZE, own_epochs: int | None = None) -> Plan:
     """The plan of the paper with the masks' rules of `setting`.
+
+    own_epochs: of the line with the setting's own loss, which then trains longer or shorter than those of the paper.
 
     On a grid of fewer pixels a row than the paper's 256 the kernel keeps its share of the image: 7x7 becomes 3x3 at
     96. Raises UsageError for an unknown setting.
@@ -114,7 +116,7 @@ def kamal(setting: str = "recommended", spatial_size: int = SIZE) -> Plan:
         cohort=CohortTable(
             2, "Patients, and slices with and without tumour", {"train": (260, 4296, 26951), "test": (40, 848, 3630)}
         ),
-        tables=_tables(rules, own=setting == "recommended"),
+        tables=_tables(rules, _own(setting, own_epochs)),
     )
 
 
@@ -126,10 +128,22 @@ def kernel_radius(radius: int, spatial_size: int, grid: str) -> int:
     return radius if grid == "image" else max(1, round(radius * spatial_size / SIZE))
 
 
-def _tables(rules: TumorRules, own: bool) -> tuple[Table, ...]:
-    """own: whether the setting has a loss of its own, which makes one more line of Tables 3 and 5."""
+def _own(setting: str, epochs: int | None) -> Row | None:
+    """The line of a setting that has a loss of its own. Raises UsageError for epochs of a line that is not there."""
+    if setting != "recommended":
+        if epochs is not None:
+            raise UsageError(f"the setting {setting} has no loss of its own: no epochs for it")
+        return None
+    if epochs is None:
+        return Row(OWN, RECOMMENDED, None)
+    numbers = {**RECOMMENDED.numbers, "epochs": epochs}
+    return Row(f"{OWN}, {epochs} epochs", replace(RECOMMENDED, numbers=numbers), None)
+
+
+def _tables(rules: TumorRules, own: Row | None) -> tuple[Table, ...]:
+    """own: one more line of Tables 3 and 5."""
     tuned = Row(TUNED, MODELS[PROPOSED], None)
-    ours = (Row(OWN, RECOMMENDED, None),) if own else ()
+    ours = (own,) if own else ()
     three, four, five = (
         tuple(Row(row[0], MODELS[row[1]], rules, dict(zip(PRINTED, row[2:], strict=False))) for row in table)
         for table in (TABLE_3, TABLE_4, TABLE_5)

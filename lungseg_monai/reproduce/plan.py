@@ -77,8 +77,10 @@ class Plan:
 
 
 def models_of(tables: Iterable[Table]) -> list[Model]:
-    """The trainings that tables need, each once, in the order in which they come."""
-    return list({row.model.name: row.model for table in tables for row in table.rows}.values())
+    """The trainings that tables need, each once: first those of most lines, then in the order in which they come."""
+    models = [row.model for table in tables for row in table.rows]
+    names = [model.name for model in models]
+    return sorted({model.name: model for model in models}.values(), key=lambda model: -names.count(model.name))
 
 
 def rows_of(tables: Iterable[Table], model: Model) -> list[Row]:

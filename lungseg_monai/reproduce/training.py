@@ -75,8 +75,8 @@ def command(job: Job, given: Mapping[str, Any], data: Path, folder: Path, device
     arguments = ["run", "training", "--config_file", str(configs / "train.yaml")]
     arguments += ["--meta_file", str(configs / "metadata.json"), "--dataset_dir", str(data)]
     arguments += ["--output_dir", str(folder), "--setting", job.setting, "--device", device]
-    for name, value in {**job.model.numbers, **given}.items():
-        arguments += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
+    for name, value in {**given, **job.model.numbers}.items():
+        arguments += [f"--{name}", value if isinstance(value, str) else repr(value)]  # MONAI reads Python's literals
     return [*arguments, *(["--resume", "true"] if state(folder) == "begun" else [])]
 
 
