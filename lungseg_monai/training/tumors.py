@@ -9,13 +9,11 @@ from monai.engines import IterationEvents
 from torch import Tensor
 
 from lungseg_monai.data import CaseLists
-from lungseg_monai.networks.tumor import tumor_network
 from lungseg_monai.patch_windows import window_stop
 from lungseg_monai.patches import PatchDataset
 from lungseg_monai.training.processes import gather, is_main
 
 log = getLogger(__name__)
-make_network = tumor_network
 TOTAL = ""  # the case that stands for all of an epoch
 
 
