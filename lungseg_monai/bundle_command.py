@@ -44,18 +44,19 @@ def read_words(keys: Iterable[str]) -> None:
     MONAI's command line only knows Python's spelling. What evaluates the config calls this function, but hands nothing
     on; so it is looked for among the callers. Nested keys stay as they are.
     """
-    from monai.bundle.reference_resolver import ReferenceResolver
+    from monai.bundle import ConfigParser
 
     frame: FrameType | None = sys._getframe()
-    while frame is not None and not isinstance(frame.f_locals.get("self"), ReferenceResolver):
+    while frame is not None and not isinstance(frame.f_locals.get("self"), ConfigParser):
         frame = frame.f_back
     if frame is None:
         return
-    items = frame.f_locals["self"].items
+    parser = frame.f_locals["self"]
     for key in keys:
-        given = items[key].get_config() if key in items else None
+        given = parser.config.get(key)
         if isinstance(given, str) and given in WORDS:
-            items[key].update_config(WORDS[given])
+            parser.config[key] = WORDS[given]  # not parser[key], which would begin the evaluation anew
+            parser.ref_resolver.items[key].update_config(WORDS[given])
 
 
 def read_configs(files: Iterable[str]) -> dict[str, Any]:
