@@ -107,7 +107,8 @@ def read_checkpoint(path: str | Path | None) -> dict[str, Any]:
         )
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+        best = path / "checkpoints" / "best.pt"
+        raise CheckpointError(f"there is no checkpoint {path}." + (f" Did you mean {best}?" if best.is_file() else ""))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # foreign or damaged bytes make the unpickler raise anything

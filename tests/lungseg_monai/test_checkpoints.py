@@ -108,3 +108,12 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="no checkpoint of lungseg-monai"):
         read_checkpoint(tmp_path / "x.pt")
+
+
+def test_a_run_in_place_of_its_checkpoint_is_told(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint \S+\.$"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "checkpoints" / "best.pt").touch()
+    with pytest.raises(CheckpointError, match=r"Did you mean .*checkpoints.best\.pt\?"):
+        read_checkpoint(tmp_path)
