@@ -148,8 +148,9 @@ def written_spacing(path: Path) -> tuple[float, ...]:
     """What a NIfTI file's header gives as spacing, in mm, unrepaired: 0 where it is not known."""
     import nibabel as nib
 
+    kind: Any = type(nib.load(path).header)
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        header: Any = type(nib.load(path).header).from_fileobj(stream, check=False)  # type: ignore[attr-defined]
+        header = kind.from_fileobj(stream, check=False)
     return tuple(abs(float(step)) for step in header["pixdim"][1:4])
 
 

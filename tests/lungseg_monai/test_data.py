@@ -115,7 +115,7 @@ def test_damaged_cases_are_left_out_and_the_others_stay(prepared):
     assert "another grid than its image: as many voxels, but up to 5 mm away" in reasons["P2"]["reason"]
     assert {entry["kind"] for entry in lists.left_out} == {"damaged"}
     (prepared / "P3/masks/Lung-Left.nii.gz").unlink()
-    with pytest.raises(DatasetError, match="no case of the training list.*P3.*missing") as told:
+    with pytest.raises(DatasetError, match=r"no case of the training list.*P3.*missing") as told:
         select_cases(prepared, LUNGS)
     assert "--labels" not in str(told.value)  # they are not what is wrong
 
