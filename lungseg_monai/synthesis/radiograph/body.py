@@ -59,9 +59,7 @@ def build_body(frame: Frame, patient: Patient, spacing_mm: float, random: np.ran
     return Standing(chest, frame, filled, heart, _central(frame, middle, heart), share(below, frame.spacing_mm))
 
 
-def _chest(
-    frame: Frame, hu: Field, patient: Patient, fields: tuple[Field, Field, Field], spacing_mm: float
-) -> Chest:
+def _chest(frame: Frame, hu: Field, patient: Patient, fields: tuple[Field, Field, Field], spacing_mm: float) -> Chest:
     cavity, outer, side = fields
     body = patient.habitus
     hila = {label: (x + body.shift * 0.9, y, z) for label, (x, y, z) in HILUM_MM.items()}
@@ -119,5 +117,3 @@ def _into(solid: NDArray[np.float32], frame: Frame, shape: Shape, grow_mm: float
     if shape is not None:
         window, field = shape
         np.maximum(solid[window], share(field - np.float32(grow_mm), frame.spacing_mm), out=solid[window])
-
-

@@ -13,7 +13,8 @@ class Exposure:
 
     slope: of log exposure across the film (decentred grid, heel): (along rows, along columns). compress: share of the
     slow part that processing takes out; sharpen: of the fine part that it adds. curve: exponent of the look-up curve.
-    bend: 0 a straight one, 1 an S. low, high: percentiles of the film that become black and white.
+    bend: 0 a straight one, 1 an S. low, high: percentiles of the body that bound its grey; black lies `toe` of that range
+    below the first, white at the second.
     """
 
     scatter: float
@@ -26,6 +27,7 @@ class Exposure:
     bend: float
     low: float
     high: float
+    toe: float
 
 
 def draw_exposure(random: np.random.Generator, view: str, difficulty: float) -> Exposure:
@@ -36,7 +38,10 @@ def draw_exposure(random: np.random.Generator, view: str, difficulty: float) -> 
 
     portable = view == "AP"
     scatter = 0.015 + up_to(0.12 if portable else 0.05)
-    slope = (float(random.normal(0, 0.12)) * difficulty, float(random.normal(0, 0.2 if portable else 0.08)) * difficulty)
+    slope = (
+        float(random.normal(0, 0.12)) * difficulty,
+        float(random.normal(0, 0.2 if portable else 0.08)) * difficulty,
+    )
     return Exposure(
         scatter=scatter,
         spread_mm=float(random.uniform(25, 60)),
@@ -47,7 +52,8 @@ def draw_exposure(random: np.random.Generator, view: str, difficulty: float) -> 
         curve=float(np.exp(random.normal(0, 0.05 + 0.2 * difficulty))),
         bend=up_to(1.0),
         low=0.3 + up_to(3.0),
-        high=99.7 - up_to(4.0),
+        high=99.8 - up_to(2.5),
+        toe=float(random.uniform(0.15, 0.3)) + float(random.uniform(-0.12, 0.25)) * difficulty,
     )
 
 
@@ -66,11 +72,14 @@ def expose(
 
 
 def develop(density: Field, spacing_mm: float, exposure: Exposure, within: Field) -> Field:
-    """Grey (rows, columns) from 0 to 1. within: pixels that the percentiles are taken of (inside the field)."""
+    """Grey (rows, columns) from 0 to 1. within: pixels of the body in the field, which the
+    percentiles are taken of.
+    """
     slow = _blur(density, 22 / spacing_mm)
     fine = density - _blur(density, max(0.7, 1.6 / spacing_mm))
     processed = density - np.float32(exposure.compress) * slow + np.float32(exposure.sharpen) * fine
     low, high = np.percentile(processed[within > 0], [exposure.low, exposure.high]).tolist()
+    low -= exposure.toe * (high - low)
     grey = np.clip((processed - np.float32(low)) / np.float32(max(high - low, 1e-3)), 0, 1)
     grey = grey ** np.float32(exposure.curve)
     curved = grey * grey * (3 - 2 * grey)
@@ -90,5 +99,3 @@ def _blur(values: Field, sigma: float) -> Field:
     soft = ndimage.gaussian_filter(coarse, sigma / step, mode="nearest")
     wide = ndimage.zoom(soft, step, order=1, mode="nearest", grid_mode=True)
     return np.asarray(wide[:rows, :columns], np.float32)
-
-

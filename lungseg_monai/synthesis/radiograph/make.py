@@ -14,11 +14,12 @@ from lungseg_monai.synthesis.radiograph.beam import Beam, beam_frame
 from lungseg_monai.synthesis.radiograph.body import Standing, build_body
 from lungseg_monai.synthesis.radiograph.film import develop, draw_exposure, expose
 from lungseg_monai.synthesis.radiograph.marks import add_lines, add_text, draw_field
-from lungseg_monai.synthesis.radiograph.masks import LUNG_MM, Paths, anatomical, visible
-from lungseg_monai.synthesis.radiograph.patient import CARDIOMEGALY, Patient, draw_patient
+from lungseg_monai.synthesis.radiograph.masks import LUNG_MM, Paths, anatomical, completed, visible
+from lungseg_monai.synthesis.radiograph.patient import CARDIOMEGALY, LARGE_HEART, Patient, draw_patient
 from lungseg_monai.synthesis.radiograph.shadows import attenuation, draw_quality, onto_film, path_through
 from lungseg_monai.synthesis.radiograph.vessels import Onto, vessel_chords_mm
 
+BODY = 0.6  # a line integral that air about the patient does not reach
 DEEPER = 1.5  # a step along the beam, against the grid's across it
 HEART = "cardiomegaly"  # a finding of the habitus, beside those of pathology.FINDINGS
 
@@ -35,7 +36,7 @@ class RadiographOptions:
     """
 
     shape: tuple[int, int] = (512, 512)
-    grid_mm: float = 2.0
+    grid_mm: float = 2.4
     difficulty: float = 1.0
     view: str | None = None
     findings: tuple[str, ...] | None = None
@@ -53,13 +54,14 @@ TINY = RadiographOptions(shape=(128, 128), grid_mm=4.5)
 @dataclass(frozen=True)
 class Radiograph:
     """image: (rows, columns) float32 from 0 to 1, dense bright unless facts["inverted"], the patient's right on the
-    image's left. anatomical, visible: uint8, 0, 1 right lung, 2 left. spacing_mm: of pixels, on the receptor.
+    image's left. anatomical, visible, completed: uint8, 0, 1 right lung, 2 left, see `masks`. spacing_mm: of pixels, on the receptor.
     facts: view, findings, cardiothoracic_ratio (None where no lung is left), habitus and the rest that was drawn.
     """
 
     image: NDArray[np.float32]
     anatomical: NDArray[np.uint8]
     visible: NDArray[np.uint8]
+    completed: NDArray[np.uint8]
     spacing_mm: float
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -80,10 +82,10 @@ def make_radiograph(seed: int, index: int, options: RadiographOptions = DEFAULTS
     paths = _paths(standing, path_mm, options)
     integral = _integral(standing, patient, path_mm, paths, options, random)
     image, inside, marks = _film(integral, anatomical(paths), patient, spacing_mm, options, random)
-    masks = [np.where(inside, mask, np.uint8(0)) for mask in (anatomical(paths), visible(paths))]
+    masks = [np.where(inside, mask, np.uint8(0)) for mask in (anatomical(paths), visible(paths), completed(paths))]
     heart = onto_film(path_through(standing.heart, path_mm), options.shape)
     facts = {**chest.facts, **marks, "source_mm": patient.source_mm, "cardiothoracic_ratio": _ratio(heart, paths)}
-    return Radiograph(image, masks[0], masks[1], spacing_mm, facts)
+    return Radiograph(image, *masks, spacing_mm, facts)
 
 
 def _check(options: RadiographOptions) -> None:
@@ -91,7 +93,7 @@ def _check(options: RadiographOptions) -> None:
         raise UsageError(f"view is {options.view!r}; give 'PA', 'AP', or None to draw one")
     if min(options.shape) < 32 or not 0.5 <= options.grid_mm <= 12:
         raise UsageError(
-            f"shape {options.shape} at grid_mm {options.grid_mm} holds no chest; give 32 pixels or more and 0.5 to 12 mm"
+            f"shape {options.shape} with grid_mm {options.grid_mm} holds no chest; give 32 pixels or more, 0.5 to 12 mm"
         )
 
 
@@ -120,7 +122,7 @@ def _stand(patient: Patient, options: RadiographOptions, random: np.random.Gener
     deep = 2 * pose.scale[1] * (1.12 * body.half_depth + 0.7 * body.muscle + 1.1 * body.fat + 22)
     frame = beam_frame((i, max(24, round(deep / beam.step_mm)), k), beam, pose, patient.turn, random)
     standing = build_body(frame, patient, pixel, random)
-    if body.heart >= 1.3:
+    if body.heart >= LARGE_HEART:
         standing.chest.facts.setdefault("findings", []).append({"name": HEART, "side": 0})
     return beam, standing
 
@@ -129,7 +131,7 @@ def _paths(standing: Standing, path_mm: Field, options: RadiographOptions) -> Pa
     chest = standing.chest
     lung = chest.cavity if options.through_findings else chest.lung
     by_label = {
-        label: onto_film(path_through(standing.share * (lung == label), path_mm), options.shape)
+        label: onto_film(path_through(standing.share * (lung == label), path_mm), options.shape, even=True)
         for label in (RIGHT, LEFT)
     }
     middle = onto_film(path_through(standing.middle, path_mm), options.shape)
@@ -173,11 +175,11 @@ def _film(
     if not options.film:
         density = expose(integral, spacing_mm, exposure, random, noisy=False)
         inside = np.ones(integral.shape, bool)
-        return develop(density, spacing_mm, exposure, inside), inside, {"inverted": False}
+        return develop(density, spacing_mm, exposure, integral > BODY), inside, {"inverted": False}
     lines = add_lines(integral, spacing_mm, random, hard * (0.6 if patient.view == "AP" else 0.08))
     exposed = draw_field(options.shape, lungs, random, 0.3 * hard)
     density = expose(integral, spacing_mm, exposure, random)
-    grey = develop(density, spacing_mm, exposure, exposed.inside)
+    grey = develop(density, spacing_mm, exposure, exposed.inside & (integral > BODY))
     grey = np.where(exposed.inside, grey, np.float32(exposed.beyond))
     text = add_text(grey, random, 0.35 * hard)
     inverted = bool(random.random() < 0.04 * hard)

@@ -118,13 +118,19 @@ def add_text(grey: Field, random: np.random.Generator, chance: float) -> list[st
     written = []
     if random.random() < 0.3 + 0.5 * chance:
         right = random.random() < 0.5
-        at = (rows * random.uniform(0.03, 0.3), columns * (random.uniform(0.03, 0.12) if right else random.uniform(0.85, 0.93)))
+        at = (
+            rows * random.uniform(0.03, 0.3),
+            columns * (random.uniform(0.03, 0.12) if right else random.uniform(0.85, 0.93)),
+        )
         written.append("R" if right else "L")
         _write(grey, written[-1], at, rows * random.uniform(0.03, 0.06), float(random.uniform(0.8, 1)))
     for _ in range(int(random.integers(1, 4)) if random.random() < chance else 0):
         number = f"{int(random.integers(0, 99999)):05d}"
         word = str(random.choice([*WORDS, number]))
-        at = (rows * random.choice([random.uniform(0, 0.1), random.uniform(0.88, 0.96)]), columns * random.uniform(0, 0.8))
+        at = (
+            rows * random.choice([random.uniform(0, 0.1), random.uniform(0.88, 0.96)]),
+            columns * random.uniform(0, 0.8),
+        )
         written.append(word)
         _write(grey, word, at, rows * random.uniform(0.02, 0.04), float(random.choice([0.0, 1.0], p=[0.2, 0.8])))
     return written

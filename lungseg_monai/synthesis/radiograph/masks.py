@@ -1,4 +1,4 @@
-"""The lungs on the film, by known geometry, in two conventions."""
+"""The lungs on the film, by known geometry, in three conventions."""
 
 from dataclasses import dataclass
 
@@ -28,15 +28,22 @@ def anatomical(paths: Paths) -> NDArray[np.uint8]:
     return np.where(np.maximum(right, left) >= LUNG_MM, label, np.uint8(0))
 
 
+def completed(paths: Paths) -> NDArray[np.uint8]:
+    """The anatomical lungs above the domes alone: with what lies behind the heart, without what lies below."""
+    return _one_piece(np.where(paths.abdomen < SOLID_MM, anatomical(paths), np.uint8(0)))
+
+
 def visible(paths: Paths) -> NDArray[np.uint8]:
-    """As a reader draws: the anatomical lungs less the shadows of heart, great vessels and abdomen, one piece a side."""
-    whole = anatomical(paths)
-    seen = np.where((paths.middle < SOLID_MM) & (paths.abdomen < SOLID_MM), whole, np.uint8(0))
+    """As a reader draws: anatomical without the shadows of heart, great vessels and abdomen, one piece a side."""
+    seen = (paths.middle < SOLID_MM) & (paths.abdomen < SOLID_MM)
+    return _one_piece(np.where(seen, anatomical(paths), np.uint8(0)))
+
+
+def _one_piece(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    kept = np.zeros_like(labels)
     for label in (RIGHT, LEFT):
-        piece = _largest(_smooth(seen == label))
-        seen[seen == label] = 0
-        seen[piece & (whole > 0)] = label
-    return seen
+        kept[_largest(_smooth(labels == label))] = label
+    return kept
 
 
 def _smooth(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -9,7 +9,8 @@ from lungseg_monai.synthesis.frame import Pose
 from lungseg_monai.synthesis.habitus import Habitus, draw_habitus
 
 BLOOD_HU = 45.0  # no contrast medium
-CARDIOMEGALY = 0.15  # share of the sick
+CARDIOMEGALY = 0.1  # share of all, at difficulty 1
+LARGE_HEART = 1.1  # of habitus.heart: larger ones are cardiomegaly
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def draw_patient(
     portable = view == "AP"
     body = _upright(draw_habitus(random, 0.7 * difficulty), portable, random)
     if large_heart:
-        body = replace(body, heart=float(random.uniform(1.3, 1.6)))
+        body = replace(body, heart=float(random.uniform(LARGE_HEART, 1.35)))
     child = bool(random.random() < children)
     size = float(random.uniform(0.4, 0.85) if child else random.uniform(0.9, 1.1))
     wide, deep, tall = (size * random.uniform(0.94, 1.06, 3)).tolist()
@@ -60,14 +61,15 @@ def draw_patient(
 def _upright(body: Habitus, portable: bool, random: np.random.Generator) -> Habitus:
     """No contrast medium, a deep breath unless portable, arms out of the way, gas in the stomach drawn elsewhere."""
     sink = random.uniform(-15, 25) if portable else random.uniform(15, 45)
-    arms = str(random.choice(["down", "absent"], p=[0.6, 0.4] if portable else [0.25, 0.75]))
+    arms = str(random.choice(["down", "absent"], p=[0.85, 0.15]))
     return replace(
         body,
         blood_hu=BLOOD_HU,
         vein_hu=BLOOD_HU,
         dome_right=body.dome_right - sink,
         dome_left=body.dome_left - sink,
-        heart=min(body.heart, 1.3) * (1.0 if portable else 0.95),
+        heart=min(body.heart, 1.25) * (0.86 if portable else 0.78),
+        fall=float(random.uniform(36, 64)),
         lung_hu=float(np.clip(body.lung_hu, -920, -720)),
         arms=arms,
         prone=False,

@@ -39,10 +39,15 @@ def path_through(part: NDArray[np.floating] | NDArray[np.bool_], path_mm: Field)
     return np.asarray(part.sum(axis=1, dtype=np.float32) * path_mm, np.float32)
 
 
-def onto_film(values: Field, shape: tuple[int, int]) -> Field:
-    """A grid's map (I, K) as (rows, columns) of the same field: rows from the top, cubic between the grid's points."""
+def onto_film(values: Field, shape: tuple[int, int], *, even: bool = False) -> Field:
+    """A grid's map (I, K) as (rows, columns) of the same field: rows from the top, cubic between the grid's points.
+
+    even: smooth the steps that labels of whole voxels leave.
+    """
     from scipy import ndimage
 
     hung = values.T[::-1]
+    if even:
+        hung = ndimage.gaussian_filter(hung, 0.7, mode="nearest")
     zoom = [new / old for new, old in zip(shape, hung.shape, strict=True)]
     return np.asarray(ndimage.zoom(hung, zoom, order=3, mode="nearest", grid_mode=True), np.float32)

@@ -41,12 +41,12 @@ def _tree(
     frame: Frame, depth_mm: Field, hilum: NDArray[np.float64], side: float, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Starts (N, 3), ends (N, 3) and radii (N,) of segments in the body's frame, mm."""
-    count = int(random.integers(14, 20))
+    count = int(random.integers(16, 24))
     rise = np.linspace(-1.25, 1.25, count) + random.normal(0, 0.12, count)
     swing = random.uniform(-1.0, 1.0, count)
     way = np.stack([side * np.cos(rise) * np.cos(swing), np.cos(rise) * np.sin(swing), np.sin(rise)], axis=1)
     at = hilum + random.normal(0, 1, (count, 3)) * (5, 6, 9)
-    thick = random.uniform(2.2, 4.2, count) * np.where(rise < 0, 1.15, 0.85)
+    thick = random.uniform(2.2, 5.0, count) * np.where(rise < 0, 1.15, 0.85)
     starts, ends, radii = [], [], []
     for _ in range(FORKS):
         far = at + way * (11 + 5.5 * thick * random.uniform(0.7, 1.3, len(thick)))[:, None]
