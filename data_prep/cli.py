@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from data_prep import __version__
 from data_prep.commands import (
+    cxr,
     dicom2nifti,
     nifti2rtstruct,
     nifti2seg,
@@ -21,7 +22,7 @@ from data_prep.commands import (
 from data_prep.errors import PrepError, UsageError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
 
-COMMANDS = (scan, rois, dicom2nifti, qc, verify, split, nnunet, nifti2rtstruct, nifti2seg, phantom)
+COMMANDS = (scan, rois, dicom2nifti, cxr, qc, verify, split, nnunet, nifti2rtstruct, nifti2seg, phantom)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,13 +12,14 @@ from data_prep.errors import DatasetError
 from data_prep.nifti import atomic_file
 from data_prep.versions import tool_versions
 
-SCHEMA_VERSION = "1.1"  # dataset.schema.json describes it; readers accept every 1.x
+SCHEMA_VERSION = "1.2"  # dataset.schema.json describes it; readers accept every 1.x
 SCHEMA = Path(__file__).with_name("dataset.schema.json")
 FILE_NAME = "dataset.json"
 CASE_FILE = "case.json"  # in each case's folder: its entry again, so that a broken-off run can go on
 CASE_KEYS = ("id", "patient_id", "status", "image", "modality", "shape", "spacing_mm", "orientation", "rois")
 ROI_KEYS = ("name", "label", "status", "file")
 TEXTS = ("id", "patient_id", "status", "image", "modality", "orientation", "name")  # label and file may be null too
+RADIOGRAPHS = ("CR", "DX")  # modalities of images with two axes, rows and columns, whose spacing may be unknown
 AFFINE_TOLERANCE = 1e-4
 
 
@@ -99,7 +100,7 @@ def _check_keys(entry: Any, keys: Sequence[str], what: str, path: Path) -> None:
     if missing:
         raise DatasetError(f"a {what} in {path} lacks {', '.join(missing)}")
     for key in keys:
-        wanted = _wanted(key, entry[key])
+        wanted = _wanted(key, entry[key], 2 if is_radiograph(entry) else 3)
         if wanted:
             raise DatasetError(
                 f"{key} of a {what} in {path} is {json.dumps(entry[key])[:80]}; wanted {wanted}. "
@@ -107,15 +108,24 @@ def _check_keys(entry: Any, keys: Sequence[str], what: str, path: Path) -> None:
             )
 
 
-def _wanted(key: str, value: Any) -> str | None:
-    """What `key` should hold instead of `value`, or None if all is well."""
+def is_radiograph(case: Mapping[str, Any]) -> bool:
+    """Whether a case of dataset.json is an X-ray: shape and spacing_mm are [rows, columns], files are PNG."""
+    return case.get("modality") in RADIOGRAPHS
+
+
+def _wanted(key: str, value: Any, axes: int) -> str | None:
+    """What `key` should hold instead of `value`, or None if all is well. axes: those of the image, 2 for an X-ray."""
     if key == "rois":
         return None if isinstance(value, list) else "a list"
     if key in ("shape", "spacing_mm"):
         kinds = int if key == "shape" else (int, float)
-        fits = isinstance(value, list) and len(value) == 3
+        fits = isinstance(value, list) and len(value) == axes
         fits = fits and all(isinstance(one, kinds) and not isinstance(one, bool) and 0 < one < inf for one in value)
-        return None if fits else f"three {'whole ' if key == 'shape' else ''}numbers above 0"
+        unknown = axes == 2 and key == "spacing_mm"
+        if fits or (unknown and value is None):
+            return None
+        count = f"{'two' if axes == 2 else 'three'} {'whole ' if key == 'shape' else ''}numbers above 0"
+        return f"{count} or null" if unknown else count
     if isinstance(value, str) or (value is None and key not in TEXTS):
         return None
     return "text" if key in TEXTS else "text or null"
@@ -124,12 +134,15 @@ def _wanted(key: str, value: Any) -> str | None:
 def check_files(path: Path) -> list[str]:
     """What is wrong with the files that dataset.json names, one sentence each; empty when all is well.
 
-    Reads headers only: files that are missing or no NIfTI, an image whose shape differs from dataset.json's, a mask
-    on another grid than its image. Raises DatasetError as read_dataset does.
+    Reads headers only: files that are missing or no NIfTI (an X-ray: no PNG), an image whose shape differs from
+    dataset.json's, a mask on another grid than its image. Raises DatasetError as read_dataset does.
     """
     folder = path if path.is_dir() else path.parent
     problems: list[str] = []
     for case in read_dataset(path)["cases"]:
+        if is_radiograph(case):
+            problems.extend(_picture_problems(folder, case))
+            continue
         image = _header(folder, case["image"], problems)
         if image is not None and list(image.shape) != list(case["shape"]):
             problems.append(f"{case['image']} has shape {list(image.shape)}; dataset.json says {case['shape']}")
@@ -137,6 +150,21 @@ def check_files(path: Path) -> list[str]:
             mask = _header(folder, roi["file"], problems) if roi["file"] else None
             if mask is not None and image is not None:
                 problems.extend(_grid_problem(roi["file"], mask, image))
+    return problems
+
+
+def _picture_problems(folder: Path, case: Mapping[str, Any]) -> list[str]:
+    from data_prep.radiographs.png import png_header
+
+    problems = []
+    for file in filter(None, (case["image"], *(roi["file"] for roi in case["rois"]))):
+        found = png_header(folder / file)
+        if not (folder / file).is_file():
+            problems.append(f"{file} is missing")
+        elif found is None:
+            problems.append(f"{file} is no readable PNG")
+        elif [found.rows, found.columns] != list(case["shape"]):
+            problems.append(f"{file} has shape {[found.rows, found.columns]}; dataset.json says {case['shape']}")
     return problems
 
 
