@@ -1,4 +1,4 @@
-"""DeepLabV3 of the chest X-ray paper "U-Net, FCNN and DeepLabV3 for lung radiography", Algorithm 4."""
+"""DeepLabV3 of the chest X-ray paper, Algorithm 4 (docs/papers/cxr.md)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""FCNN of the chest X-ray paper "U-Net, FCNN and DeepLabV3 for lung radiography", Algorithm 5."""
+"""FCNN of the chest X-ray paper, Algorithm 5 (docs/papers/cxr.md)."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""U-Net of the chest X-ray paper "U-Net, FCNN and DeepLabV3 for lung radiography", Algorithm 3."""
+"""U-Net of the chest X-ray paper, Algorithm 3 (docs/papers/cxr.md)."""
 
 import torch
 from torch import Tensor, nn

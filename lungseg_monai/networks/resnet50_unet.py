@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.networks.blocks import Convolution
@@ -61,8 +62,8 @@ class ResNet50UNet(nn.Module):
 
         Names are torchvision's, and so are the encoder's own: each weight goes to the one of its name, fc.* nowhere.
         With in_channels 1, the first convolution's weights of three channels are summed: a grey image then gives what
-        three equal channels gave. ImageNet's weights were trained on images from which a mean was taken and which were
-        divided by a standard deviation: the first batch normalisation makes up for the scale, not for the border.
+        three equal channels gave. Weights of ImageNet were trained on normalised images (mean 0, deviation 1): train
+        on from there, so that the running statistics follow images of 0..1, or normalise.
         Raises CheckpointError: missing, unreadable, or not ResNet50's, naming what is missing or unexpected.
         """
         weights = read_weights(Path(path))
@@ -119,7 +120,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            content = load_file(path, device="cpu")
+            content: Any = load_file(path, device="cpu")
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
@@ -132,8 +133,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     for name in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds no state dict, but a {type(content).__name__}: save model.state_dict()")
+    other = [str(name) for name, value in content.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
+    if other:
+        raise CheckpointError(
+            f"{path} holds no plain state dict: {some(other)} is no weight with a name: save model.state_dict()"
+        )
     return dict(content)
 
 

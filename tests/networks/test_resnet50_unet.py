@@ -142,6 +142,8 @@ def test_files_that_are_not_resnet50_are_refused(tmp_path, saved):
     refused(tmp_path / "object.pth", "state_dict")
     torch.save([1, 2], tmp_path / "list.pth")
     refused(tmp_path / "list.pth", "but a list")
+    torch.save({"conv1.weight": torch.zeros(2), "epoch": 3, 5: torch.zeros(2)}, tmp_path / "mixed.pth")
+    refused(tmp_path / "mixed.pth", "epoch, 5 is no weight")
     weights = resnet50()
     weights["backbone.conv1.weight"] = weights.pop("conv1.weight")
     del weights["layer2.3.bn1.bias"]
@@ -174,9 +176,11 @@ def test_folding_leaves_no_normalisation():
     torch.testing.assert_close(plain(x), network(x), rtol=1e-3, atol=1e-4)
 
 
-def test_onnx_takes_any_batch_height_and_width(tmp_path):
+def test_onnx_takes_any_batch_height_and_width(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    # One bottleneck a layer: each kind of step at a third of the time; test_networks.py exports all of them.
+    monkeypatch.setattr("lungseg_monai.networks.resnet50_unet.BOTTLENECKS", (1, 1, 1, 1))
     network = build()
     free = {axis: 32 * torch.export.Dim(name, min=1, max=64) for axis, name in ((2, "h"), (3, "w"))}
     sizes = {0: torch.export.Dim("b", min=1, max=64), 1: torch.export.Dim.STATIC}
