@@ -13,8 +13,8 @@ class Exposure:
 
     slope: of log exposure across the film (decentred grid, heel): (along rows, along columns). compress: share of the
     slow part that processing takes out; sharpen: of the fine part that it adds. curve: exponent of the look-up curve.
-    bend: 0 a straight one, 1 an S. low, high: percentiles of the body that bound its grey; black lies `toe` of that range
-    below the first, white at the second.
+    bend: 0 a straight one, 1 an S. low, high: percentiles of the body that bound its grey; black lies `toe` of that
+    range below the first, white at the second.
     """
 
     scatter: float

@@ -54,8 +54,9 @@ TINY = RadiographOptions(shape=(128, 128), grid_mm=4.5)
 @dataclass(frozen=True)
 class Radiograph:
     """image: (rows, columns) float32 from 0 to 1, dense bright unless facts["inverted"], the patient's right on the
-    image's left. anatomical, visible, completed: uint8, 0, 1 right lung, 2 left, see `masks`. spacing_mm: of pixels, on the receptor.
-    facts: view, findings, cardiothoracic_ratio (None where no lung is left), habitus and the rest that was drawn.
+    image's left. anatomical, visible, completed: uint8, 0, 1 right lung, 2 left, see `masks`.
+    spacing_mm: of pixels, on the receptor. facts: view, findings, cardiothoracic_ratio (None where no lung
+    is left), habitus and the rest that was drawn.
     """
 
     image: NDArray[np.float32]
