@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.commands.places import add_cache, out_of, place, source_of
 from data_prep.commands.values import number_and_name
 from data_prep.errors import UsageError
 from data_prep.terminal import PARTLY, add_command, complain, progress, tell
@@ -20,13 +21,14 @@ LEAST_MEMORY_GB = 0.25
 
 def add(commands: Any) -> None:
     command = add_command(commands, "dicom2nifti", "convert CT series and what was drawn on them", run)
-    command.add_argument("source", type=Path, metavar="IN", help="a folder, zip archive or file; names don't matter")
-    command.add_argument("out", type=Path, metavar="OUT", help="where <case>/image.nii.gz, masks and dataset.json go")
+    command.add_argument("source", type=place, metavar="IN", help="a folder, zip archive, file or URL")
+    command.add_argument("out", type=place, metavar="OUT", help="where <case>/image.nii.gz, masks and dataset.json go")
     command.add_argument("--overwrite", action="store_true", help="convert cases again that are there already")
     command.add_argument("--timings", action="store_true", help="say on stderr how long each stage took")
     add_choice(command)
     _add_masks(command.add_argument_group("masks"))
     _add_work(command.add_argument_group("many cases"))
+    add_cache(command)
 
 
 def add_choice(command: argparse.ArgumentParser) -> None:
@@ -126,7 +128,10 @@ def run(arguments: argparse.Namespace) -> int:
     from data_prep.convert import convert
     from data_prep.report import printable
 
-    result = convert(arguments.source, arguments.out, options=_options(arguments), progress=progress(arguments))
+    options = _options(arguments)
+    source = source_of(arguments)
+    with out_of(arguments) as out:
+        result = convert(source, out, options=options, progress=progress(arguments))
     if arguments.timings:
         print(result.stages.table(), file=sys.stderr)  # noqa: T201
     told = tell(arguments, result.table(), result.dataset)
