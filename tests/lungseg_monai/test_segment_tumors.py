@@ -156,6 +156,7 @@ def test_what_is_odd_is_flagged(bundle: Path, bright: BrightNetwork) -> None:
     inside[2:4, 3:5, 4:6] = True
     assert codes(tumor_flags(inside, inside)) == set()
     assert codes(tumor_flags(inside, np.zeros_like(inside))) == {"outside_lungs"}
+    assert codes(tumor_flags(inside, ~inside)) == set()  # what is left of the lung leaves it out
 
 
 def test_confidence_is_the_dice_that_the_probabilities_promise() -> None:
