@@ -1,0 +1,65 @@
+"""Pictures and masks of PREPARED out of their files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungseg_monai.errors import DatasetError, ImageError
+
+INSIDE = 127  # of 8 bits: above it a mask is set
+
+
+def read_picture(path: str | Path) -> NDArray:
+    """The stored values, (H, W) or (H, W, C), uint8 or uint16. Raises ImageError where the file can't be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            unfolded = image.convert("RGBA" if "transparency" in image.info else "RGB") if image.mode == "P" else image
+            values = np.asarray(unfolded)
+    except FileNotFoundError as error:
+        raise ImageError(f"the picture {Path(path).name} is missing") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG files
+        raise ImageError(f"the picture {Path(path).name} can't be read: {error}. Convert it again.") from error
+    if values.dtype.kind == "i":  # 16 bits, as Pillow keeps some of them
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise ImageError(f"the picture {Path(path).name} holds values outside 0 to 65535")
+        return values.astype(np.uint16)
+    return values
+
+
+def read_masks(paths: Sequence[str | Path], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 0/1 of `shape` (rows, columns): inside where any of the masks is. None of them: all 0.
+
+    Raises ImageError for a mask of another size.
+    """
+    united = np.zeros(shape, np.uint8)
+    for path in paths:
+        mask = read_picture(path)
+        set_ = mask if mask.dtype == bool else mask > INSIDE
+        set_ = set_.any(axis=2) if set_.ndim == 3 else set_
+        if set_.shape != tuple(shape):
+            raise ImageError(
+                f"the mask {Path(path).name} has {list(set_.shape)} pixels, its image {list(shape)}: convert it again"
+            )
+        united |= set_
+    return united
+
+
+def picture_grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """A picture's ((rows, columns, 1), affine of ones) from its header, as io.grid_of tells of volumes.
+
+    Raises DatasetError when the file is missing or no picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            columns, rows = image.size
+    except FileNotFoundError as error:
+        raise DatasetError(f"the file {path} is missing") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DatasetError(f"{path} can't be read as a picture: {error}") from error
+    return (rows, columns, 1), np.eye(4)
