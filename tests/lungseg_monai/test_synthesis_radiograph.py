@@ -94,9 +94,10 @@ def test_the_film_hangs_with_the_patients_right_on_its_left_and_the_head_up():
 
 @pytest.mark.parametrize("radius", [0.2, 0.9, 3.3])
 def test_a_rods_chord_sums_to_its_cross_section_however_thin(radius):
-    layer = np.zeros((40, 60), np.float32)
-    draw_rod(layer, (18.3, -5.0), (18.3, 70.0), radius)
-    assert layer[:, 30].sum() == pytest.approx(np.pi * radius**2, rel=0.12)
+    layers = np.zeros((10, 40, 60), np.float32)
+    for layer, row in zip(layers, np.linspace(18, 19, 10, endpoint=False).tolist(), strict=True):
+        draw_rod(layer, (row, -5.0), (row, 70.0), radius)
+    assert layers[:, :, 30].sum(axis=1).mean() == pytest.approx(np.pi * radius**2, rel=0.03)
 
 
 def test_masks_follow_their_rules_on_paths_drawn_by_hand():
@@ -110,7 +111,8 @@ def test_masks_follow_their_rules_on_paths_drawn_by_hand():
     paths = Paths(lung, middle, abdomen)
     whole, filled, seen = anatomical(paths), completed(paths), visible(paths)
     assert (whole[20, 40], whole[20, 41], whole[52, 70], whole[52, 50]) == (1, 2, 0, 2)
-    assert np.array_equal(filled > 0, (whole > 0) & (np.arange(60) < 45)[:, None])
+    above = (whole > 0) & (np.arange(60) < 45)[:, None]
+    assert ((filled > 0) != above).sum() <= 8  # corners, rounded
     assert not seen[20:, 30:60].any() and not seen[45:].any()
     assert seen[30, 10] == 1 and seen[30, 70] == 2 and seen[10, 50] == 2
 
