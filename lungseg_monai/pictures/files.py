@@ -38,8 +38,9 @@ def read_masks(paths: Sequence[str | Path], shape: tuple[int, int]) -> NDArray[n
     united = np.zeros(shape, np.uint8)
     for path in paths:
         mask = read_picture(path)
-        set_ = mask if mask.dtype == bool else mask > INSIDE
-        set_ = set_.any(axis=2) if set_.ndim == 3 else set_
+        set_: NDArray[np.bool_] = np.asarray(mask if mask.dtype == bool else mask > INSIDE)
+        if set_.ndim == 3:
+            set_ = set_[..., :3].any(axis=2)
         if set_.shape != tuple(shape):
             raise ImageError(
                 f"the mask {Path(path).name} has {list(set_.shape)} pixels, its image {list(shape)}: convert it again"

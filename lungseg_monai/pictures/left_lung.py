@@ -14,7 +14,7 @@ SLOPE = 0.4  # columns a row: no patient lies more askew
 
 
 def complete_left_lung(labels: Labels) -> Labels:
-    Construction. Midline: half-way between the medial borders of both lungs in the upper rows of the left one (0.15 to
+    """labels (H, W), 1 right and 2 left lung as the film hangs -> the left lung filled medially, the right as it is.
 
     Construction. Midline: half-way between the medial borders of both lungs in the left lung's upper rows (0.15 to
     0.55 of its height), a straight line by least squares; upright through the left lung's own border where there is no
