@@ -1,4 +1,4 @@
-"""A mask file -> pixels inside, on the image's grid. What is assumed on the way is named; what is unclear is refused."""
+"""A mask file -> pixels inside, on the image's grid. What is assumed is named; what is unclear is refused."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -70,6 +70,6 @@ def check(image: Radiograph) -> None:
 
 
 def pixels_sha256(pixels: NDArray) -> str:
-    """SHA-256, hexadecimal, of shape, type and values of (rows, columns): the same for the same picture, in any file."""
+    """SHA-256, hexadecimal, of shape, type and values of (rows, columns): the same in files of any kind."""
     head = f"{pixels.shape[0]}x{pixels.shape[1]} {pixels.dtype.name}\n".encode()
     return sha256(head + np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).tobytes()).hexdigest()
