@@ -157,22 +157,33 @@ class PatchSampler(DistributedSampler):
     """Which patches an epoch shows, as (epoch, index), in an order seeded from (seed, epoch).
 
     All, or `per_epoch` of them: drawn anew each epoch; with `shuffle` false always the same, evenly spread, in order.
+    `empty_share`: as many of the drawn as this share hold no label, as far as there are such (0 to below
+    1; None: patches come as they are in the dataset).
     Several processes share the patches out; with `shuffle` they are filled up, so that all take the same number of
     steps. MONAI's engines call set_epoch. Raises DatasetError when there is nothing to draw.
     """
 
     def __init__(
-        self, dataset: PatchDataset, per_epoch: int | None = None, shuffle: bool = True, seed: int = 0
+        self,
+        dataset: PatchDataset,
+        per_epoch: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        empty_share: float | None = None,
     ) -> None:
         if per_epoch is not None and per_epoch < 1:
             raise ConfigError(f"per_epoch must be 1 or more, or null for all patches, got {per_epoch}")
         several = dist.is_available() and dist.is_initialized()
         world, rank = (dist.get_world_size(), dist.get_rank()) if several else (1, 0)
         super().__init__(dataset, num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)
-        self.count = len(dataset) if per_epoch is None else min(per_epoch, len(dataset))
         self.patches = len(dataset)
+        everything = np.arange(self.patches)
+        self.groups = [(everything, self.patches if per_epoch is None else min(per_epoch, self.patches))]
         if shuffle and not self.patches:
             raise DatasetError("there is no patch to train on")
+        if empty_share is not None:
+            self.groups = groups_of(dataset.has_label, per_epoch, empty_share)
+        self.count = sum(count for _, count in self.groups)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter([(self.epoch, index) for index in self.indices()[self.rank :: self.num_replicas]])
@@ -185,16 +196,34 @@ class PatchSampler(DistributedSampler):
         if not self.shuffle:
             return [place * self.patches // self.count for place in range(self.count)]
         random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(self.patches)[: self.count].tolist()
+        drawn = [group[random.permutation(len(group))[:count]] for group, count in self.groups]
+        mixed = random.permutation(np.concatenate(drawn)) if len(drawn) > 1 else drawn[0]
+        order: list[int] = mixed.tolist()
         return (order * self.num_replicas)[: self._total()]
 
     def _total(self) -> int:
         return -(-self.count // self.num_replicas) * self.num_replicas if self.shuffle else self.count
 
 
+def groups_of(has_label: Tensor, per_epoch: int | None, empty_share: float) -> list[tuple[np.ndarray, int]]:
+    """Patches with a label and patches without, and how many of each an epoch draws.
+
+    Without `per_epoch` all those with a label. Raises DatasetError where no patch holds a label, ConfigError for a
+    share that leaves no room for them.
+    """
+    if not 0 <= empty_share < 1:
+        raise ConfigError(f"empty_share must be from 0 to below 1, got {empty_share}")
+    labelled, empty = has_label.nonzero().flatten().numpy(), (~has_label).nonzero().flatten().numpy()
+    if not len(labelled):
+        raise DatasetError("no patch of the training cases holds a tumour: there is nothing to learn")
+    wanted = len(labelled) / (1 - empty_share) if per_epoch is None else per_epoch
+    without = min(round(wanted * empty_share), len(empty))
+    return [(labelled, max(1, min(round(wanted) - without, len(labelled)))), (empty, without)]
+
+
 def per_patch(intensity: str) -> PerPatch | None:
     """What is done to each patch after augmentation: for "stretch" the division by its own maximum, as the authors'
-    code does; nothing for "window". At prediction the same is the inferer's `prepare`."""
+    code does; nothing for "window". At prediction the same is the inferer's `prepare_window`."""
     return per_window_maximum if intensity == "stretch" else None
 
 

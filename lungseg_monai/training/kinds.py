@@ -67,6 +67,7 @@ KINDS: dict[str, Kind] = {
     "dropout": or_null(SHARE),
     **dict.fromkeys(("frozen_share", "average_decay", "easiest", "harder_share", "weight_decay"), SHARE),
     "skip_ends": END_SHARE,
+    "empty_patches": (lambda v: is_number(v) and 0 <= v < 1, "a number from 0, below 1"),
     "only_labelled": (lambda v: v is True or v == "run", "true or run"),
     **dict.fromkeys(("early_stop", "patches_per_epoch"), or_null(COUNT)),
     "minutes": MINUTES,

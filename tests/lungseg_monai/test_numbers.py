@@ -57,6 +57,7 @@ def test_an_unknown_setting_is_told_with_the_known_ones():
         ("rate_decay", [0, 2e-7], [-1e-7, None]),
         ("skip_ends", [0, 0.2], [0.5, -0.1]),
         ("only_labelled", [True, "run"], [False, "all", 1]),
+        ("empty_patches", [0, 0.4], [1, -0.1, None, True]),
         ("intensity", ["window", "stretch"], ["log"]),
         ("architecture", [None, "code", "text"], ["paper"]),
         ("patches_per_epoch", [None, 100], [0]),

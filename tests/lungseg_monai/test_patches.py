@@ -35,6 +35,11 @@ def dataset(items):
     return PatchDataset(items, CHAIN, augment=AUGMENT, seed=5)
 
 
+@pytest.fixture(scope="module")
+def everything(items):
+    return PatchDataset(items, CHAIN, only_labelled=False)
+
+
 def epoch(dataset, number, workers=0, **options):
     sampler = PatchSampler(dataset, seed=5, **options)
     sampler.set_epoch(number)
@@ -187,6 +192,28 @@ def test_different_patches_each_epoch_until_all_were_shown(dataset):
         sampler.set_epoch(number)
         seen |= {index for _, index in sampler}
     assert seen == set(range(len(dataset)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(number=st.integers(0, 50), per_epoch=st.one_of(st.none(), st.integers(1, 60)), share=st.floats(0, 0.9))
+def test_a_share_of_an_epoch_holds_no_tumour(everything, number, per_epoch, share):
+    sampler = PatchSampler(everything, per_epoch=per_epoch, seed=1, empty_share=share)
+    sampler.set_epoch(number)
+    drawn = [index for _, index in sampler]
+    assert len(drawn) == len(set(drawn)) == len(sampler)
+    labelled, all_labelled = int(everything.has_label[drawn].sum()), int(everything.has_label.sum())
+    wanted = all_labelled / (1 - share) if per_epoch is None else per_epoch
+    empty = min(round(wanted * share), len(everything) - all_labelled)
+    assert len(drawn) - labelled == empty
+    assert labelled == max(1, min(round(wanted) - empty, all_labelled))
+
+
+def test_nothing_to_learn_without_a_labelled_patch(items):
+    empty = PatchDataset([items[1]], CHAIN, only_labelled=False)
+    with pytest.raises(DatasetError, match="nothing to learn"):
+        PatchSampler(empty, empty_share=0.5)
+    with pytest.raises(ConfigError, match="below 1"):
+        PatchSampler(empty, empty_share=1.0)
 
 
 @pytest.mark.parametrize("world", [2, 3])
