@@ -287,7 +287,8 @@ def datalist_entry(case: dict[str, Any]) -> dict[str, Any]:
     An X-ray's has its `group` and the `convention` of its masks besides.
     """
     rois = labelled_rois(case)
-    about = {key: case[key] for key in ("group", "convention") if key in case} if is_radiograph(case) else {}
+    more = ("group", "convention") if is_radiograph(case) else ()
+    about: dict[str, Any] = {key: case[key] for key in more if key in case}
     return {
         "case_id": case["id"],
         "patient_id": case["patient_id"],
