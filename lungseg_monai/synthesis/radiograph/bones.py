@@ -41,8 +41,8 @@ def _paint_ribs(frame: Frame, hu: Field, body: Habitus, inner: Field, random: np
     ends = np.maximum(np.maximum(arch, frame.z - 100), -215 - frame.z)
     rib = np.maximum((band - 1) * np.float32(5), ends).astype(np.float32)
     hard = np.float32(RIB_HU * body.bone_hu)
-    front = np.clip((-frame.y - np.float32(0.42 * body.half_depth)) / 14, 0, 1)
-    value = hard + front * (np.float32(CARTILAGE_HU) - hard)
+    front = np.clip((-frame.y - np.float32(0.42 * body.half_depth)) / 14, 0, 1).astype(np.float32)
+    value: Field = hard + front * (np.float32(CARTILAGE_HU) - hard)
     blend(hu, share(rib, frame.spacing_mm), value)
     blend(hu, share(rib + np.float32(2.4), frame.spacing_mm), np.float32(0.4) * value)
 
@@ -53,13 +53,13 @@ def _paint_spine(whole: Frame, whole_hu: Field, body: Habitus) -> None:
     window = whole.window(np.array([-reach, back - 60, -400.0]), np.array([reach, back + 90, 300.0]))
     if window is None:
         return
-    axes = (axis[window] for axis in (whole.x, whole.y, whole.z))
-    frame, hu = Frame(*axes, whole.spacing_mm, whole.index_from_body, whole.reach_mm), whole_hu[window]
+    x, y, z = (axis[window] for axis in (whole.x, whole.y, whole.z))
+    frame, hu = Frame(x, y, z, whole.spacing_mm, whole.index_from_body, whole.reach_mm), whole_hu[window]
     edge, hard = frame.spacing_mm, np.float32(HARD_HU * body.bone_hu)
     x, y = frame.x - spine_x(frame, body), frame.y - spine_y(frame, body)
     off = np.abs(np.mod(frame.z, np.float32(VERTEBRA_MM)) - VERTEBRA_MM / 2)
     waist = np.float32(1.08) - np.float32(0.12) * np.clip(1 - off / 9, 0, 1)
-    column = (np.sqrt((x / 17) ** 2 + (y / 14) ** 2 + np.float32(1e-6)) - waist) * 14
+    column = (np.sqrt((x / 17) ** 2 + (y / 14) ** 2 + np.float32(1e-6)) - waist).astype(np.float32) * np.float32(14)
     disc = (off > VERTEBRA_MM / 2 - 2.6) & (column < 3)
     blend(hu, share(column, edge), np.where(disc, np.float32(110), np.float32(0.2) * hard))
     plates = np.maximum(column, np.abs(off - np.float32(VERTEBRA_MM / 2 - 3.6)) - 1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungseg_monai.synthesis.fields import Field
 
@@ -71,14 +72,14 @@ def expose(
     return np.asarray(-np.log(np.maximum(total, np.float32(1e-4))) + tilt, np.float32)
 
 
-def develop(density: Field, spacing_mm: float, exposure: Exposure, within: Field) -> Field:
+def develop(density: Field, spacing_mm: float, exposure: Exposure, within: NDArray[np.bool_]) -> Field:
     """Grey (rows, columns) from 0 to 1. within: pixels of the body in the field, which the
     percentiles are taken of.
     """
     slow = _blur(density, 22 / spacing_mm)
     fine = density - _blur(density, max(0.7, 1.6 / spacing_mm))
     processed = density - np.float32(exposure.compress) * slow + np.float32(exposure.sharpen) * fine
-    low, high = np.percentile(processed[within > 0], [exposure.low, exposure.high]).tolist()
+    low, high = np.percentile(processed[within], [exposure.low, exposure.high]).tolist()
     low -= exposure.toe * (high - low)
     grey = np.clip((processed - np.float32(low)) / np.float32(max(high - low, 1e-3)), 0, 1)
     grey = grey ** np.float32(exposure.curve)

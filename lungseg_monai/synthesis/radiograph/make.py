@@ -79,14 +79,14 @@ def make_radiograph(seed: int, index: int, options: RadiographOptions = DEFAULTS
     beam, standing = _stand(patient, options, random)
     chest = standing.chest
     afflict(chest, random, only=wanted, difficulty=options.difficulty * options.sickness)
-    path_mm = beam.path_mm(chest.hu.shape)  # type: ignore[arg-type]
+    path_mm = beam.path_mm(chest.hu.shape)
     paths = _paths(standing, path_mm, options)
     integral = _integral(standing, patient, path_mm, paths, options, random)
     image, inside, marks = _film(integral, anatomical(paths), patient, spacing_mm, options, random)
-    masks = [np.where(inside, mask, np.uint8(0)) for mask in (anatomical(paths), visible(paths), completed(paths))]
+    whole, seen, filled = (np.where(inside, draw(paths), np.uint8(0)) for draw in (anatomical, visible, completed))
     heart = onto_film(path_through(standing.heart, path_mm), options.shape)
     facts = {**chest.facts, **marks, "source_mm": patient.source_mm, "cardiothoracic_ratio": _ratio(heart, paths)}
-    return Radiograph(image, *masks, spacing_mm, facts)
+    return Radiograph(image, whole, seen, filled, spacing_mm, facts)
 
 
 def _check(options: RadiographOptions) -> None:
@@ -159,7 +159,7 @@ def _integral(
     filled = standing.share * (chest.lung > 0)
     airy = path_through(filled * np.clip(-chest.hu / np.float32(1000), 0, 1), path_mm)
     room = path_through(standing.share, path_mm)
-    air_share = np.clip(onto_film(airy / np.maximum(room, 1.0), shape), 0, 1)
+    air_share = np.clip(onto_film(airy / np.maximum(room, np.float32(1)), shape), 0, 1)
     return np.asarray(integral + chords * air_share * np.float32(quality.mu_per_mm), np.float32)
 
 

@@ -1,5 +1,6 @@
 """What is on a film beside the patient: the edge of the field, lead letters and burnt-in text, wires, tubes, pads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +89,7 @@ def _pacemaker(integral: Field, mm: float, random: np.random.Generator) -> None:
     _stroke(integral, _curve([box, (rows * 0.24, columns * 0.5), (rows * 0.5, columns * 0.44), tip]), 0.9 / mm, 1.2)
 
 
-def _curve(points: list[NDArray[np.float64] | tuple[float, float]]) -> NDArray[np.float64]:
+def _curve(points: Sequence[NDArray[np.float64] | tuple[float, float]]) -> NDArray[np.float64]:
     """A smooth line through points, (N, 2) rows and columns."""
     knots = np.asarray(points, float)
     from scipy.interpolate import PchipInterpolator

@@ -23,7 +23,8 @@ class Quality:
 def draw_quality(random: np.random.Generator) -> Quality:
     """Effective energies of 50 to 70 keV, as of chest tubes at about 80 to 130 kV; bone counts more in soft beams."""
     energy = float(random.uniform(50, 70))
-    mu = float(np.interp(energy, *zip(*WATER_PER_MM, strict=True)))
+    kev, per_mm = np.array(WATER_PER_MM).T
+    mu = float(np.interp(energy, kev, per_mm))
     return Quality(mu, float(np.interp(energy, [50, 70], [1.5, 1.0]) * random.uniform(0.85, 1.15)))
 
 
