@@ -1,5 +1,6 @@
 """NIfTI, NRRD and MetaImage files -> voxels and where they are. The affine decides; the axes stay as stored."""
 
+import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,6 +130,7 @@ def _read_nifti(path: Path) -> Voxels:
     _refuse_shape(path, shape)
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
     _refuse_size(path, size, path.stat().st_size, _is_gzip(path))
+    _refuse_no_spacing(path, image.header)
     affine, notes = _nifti_affine(image.header)
     if _is_gzip(path):
         with path.open("rb") as stream:
@@ -231,6 +233,19 @@ def _data_file(path: Path) -> Path | None:
 def _refuse_shape(path: Path, shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise SeriesError(f"{path.name} has the shape {shape}: wanted three dimensions, one volume a file")
+
+
+def _refuse_no_spacing(path: Path, header: Any) -> None:
+    """Where neither sform nor qform says how large a voxel is, pixdim has to; nibabel reads its 0 as 1 mm."""
+    if int(header["sform_code"]) or int(header["qform_code"]):
+        return
+    with gzip.open(path) if _is_gzip(path) else path.open("rb") as stream:
+        written = type(header).from_fileobj(stream, check=False)["pixdim"][1:4]
+    if not np.all(np.abs(written) > 0):
+        raise SeriesError(
+            f"{path.name} does not say how large its voxels are (pixdim {written.tolist()}, no sform, no qform): "
+            "wanted a spacing in mm; write it again with one"
+        )
 
 
 def _refuse_size(path: Path, wanted: int, file_size: int, packed: bool) -> None:

@@ -135,6 +135,16 @@ def test_codes_of_sform_and_qform(tmp_path, code, flags):
         assert_right(volume.array_ijk, volume.grid, hu_of(), affine)
 
 
+def test_voxels_of_no_size_are_refused(tmp_path):
+    path = write(tmp_path / "a.nii", hu_of(), affine_of())
+    content = bytearray(path.read_bytes())
+    content[252:256] = bytes(4)  # neither qform nor sform
+    content[80:92] = np.array([1, 0, 2], "<f4").tobytes()  # pixdim; nibabel reads 0 as 1
+    path.write_bytes(content)
+    with pytest.raises(SeriesError, match="how large its voxels are"):
+        read_image_volume(path)
+
+
 def test_sform_and_qform_that_differ_are_said(tmp_path):
     def edit(header):
         header.set_qform(LPS_TO_RAS @ affine_of(origin=(0, 0, 0)), 1)
