@@ -10,21 +10,25 @@ Floats = NDArray[np.float64]
 UPPER = (0.15, 0.55)  # of the left lung's height: where its medial border is seen, above the heart
 NEAREST = 10.0  # percentile of its distances from the midline there
 FLOOR = 0.25  # of its height: how far above its lowest point the diaphragm is looked for
+JUMP = 0.05  # of its height: the lower contour goes on along the heart unless it leaps by more than that
+LEAST_RISE = 0.1  # of its height: a diaphragm's corner lies at least that far above the lung's lowest point
+MOST_ROWS = 100  # that the slope is taken from
 SLOPE = 0.4  # columns a row: no patient lies more askew
 
 
 def complete_left_lung(labels: Labels) -> Labels:
     """labels (H, W), 1 right and 2 left lung as the film hangs -> the left lung filled medially, the right as it is.
 
-    Construction. Midline: half-way between the medial borders of both lungs in the left lung's upper rows (0.15 to
-    0.55 of its height), a straight line by least squares; upright through the left lung's own border where there is no
-    right lung. Medial line: parallel to it, at the 10th percentile of the left border's distances from it in these
-    rows: where the lung reaches furthest beside the spine. Floor: the lung's lowest pixel of each column; it counts as
-    diaphragm within 0.25 of the height above the lung's lowest point; medially of its last column it goes on level to
-    the medial line: that corner is the cardiophrenic one. Filled is, row by row, what lies between the medial line and
-    the lung's medial border, below the row of the upper part where the lung comes nearest to the medial line, and not
-    below the floor. Nothing is taken away, the right lung is not overwritten, and doing it twice adds nothing but
-    rounding.
+    Construction. Midline: half-way between the medial borders of both lungs in the left lung's upper rows (0.15 to 0.55
+    of its height), a straight line (Theil and Sen); upright through the left lung's own border where there is no right
+    lung. Medial line: parallel to it, at the 10th percentile of the left border's distances from it in these rows:
+    where the lung reaches furthest beside the spine. Floor: the lowest pixel of each column, as far medially as it lies
+    within 0.25 of the height above the lung's lowest point. Where the contour ends there with a leap, that is the
+    diaphragm's end, and the floor goes on level; where it goes on along the heart, the floor is level with the right
+    lung's medial corner, if that is lower (but at least 0.1 of the height above the lowest point). Floor and medial
+    line meet in the cardiophrenic corner. Filled is, row by row, what lies between the medial line and the lung's
+    medial border, below the row of the upper part where the lung comes nearest to the medial line, and not below the
+    floor. Nothing is taken away and the right lung is not overwritten.
 
     A stand-in for masks drawn so, of which none came with the data; not checked against anatomy. Mirrored pictures
     (label 2 on the left of label 1) are filled mirrored. Without a left lung nothing is done.
@@ -54,8 +58,8 @@ def _behind_the_heart(labels: Labels) -> NDArray[np.bool_]:
     distance = border - midline
     reach = float(np.percentile(distance[upper], NEAREST))
     medial = midline + reach
-    start = int(upper[distance[upper] <= reach + 0.5][-1])
-    floor = _floor(left, bottom - FLOOR * height)
+    start = int(upper[distance[upper] <= reach + 1][-1])
+    floor = _floor(labels)
     row, column = np.ogrid[: left.shape[0], : left.shape[1]]
     gap = (column >= np.round(medial)[:, None]) & (column < border[:, None])
     below = np.zeros_like(left)
@@ -73,18 +77,45 @@ def _midline(labels: Labels, upper: NDArray[np.intp], border: Floats) -> Floats:
         return np.full(len(rows), float(np.percentile(border[upper], NEAREST)))
     opposite = labels.shape[1] - 1 - right[both, ::-1].argmax(axis=1)  # the right lung's medial edge
     middle = (opposite + border[both]) / 2
-    slope, _ = np.polyfit(both, middle, 1)
-    slope = float(np.clip(slope, -SLOPE, SLOPE))
-    return slope * (rows - both.mean()) + float(middle.mean())
+    slope = float(np.clip(_slope(both, middle), -SLOPE, SLOPE))
+    return slope * rows + float(np.median(middle - slope * both))
 
 
-def _floor(left: NDArray[np.bool_], limit: float) -> NDArray[np.intp]:
+def _slope(rows: NDArray[np.intp], columns: Floats) -> float:
+    """Columns a row: the median over all pairs of rows, few of which a bulge of the heart can spoil."""
+    some = np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int))
+    one, other = np.triu_indices(len(some), 1)
+    return float(np.median(np.subtract(*columns[some][[one, other]]) / np.subtract(*rows[some][[one, other]])))
+
+
+def _floor(labels: Labels) -> NDArray[np.intp]:
     """(W,) the lowest row that may be filled in each column: the lung's own lowest pixel, level on medially."""
-    has = left.any(axis=0)
-    lowest = np.where(has, left.shape[0] - 1 - left[::-1].argmax(axis=0), -1)
+    lowest = _lowest(labels == LEFT)
+    rows = np.flatnonzero((labels == LEFT).any(axis=1))
+    bottom, height = int(rows[-1]), int(rows[-1] - rows[0] + 1)
+    limit = bottom - FLOOR * height
     tip = int(np.flatnonzero(lowest >= limit)[0])
-    lowest[:tip] = lowest[tip]
+    level = int(lowest[tip])
+    along_heart = tip > 0 and lowest[tip - 1] >= limit - JUMP * height
+    if along_heart and (labels == RIGHT).any():
+        level = max(level, min(_right_corner(labels == RIGHT), round(bottom - LEAST_RISE * height)))
+    lowest[: int(np.flatnonzero(lowest >= level)[0])] = level
     return lowest
+
+
+def _lowest(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(W,) the lowest row that is set in each column; -1 without any."""
+    return np.where(mask.any(axis=0), mask.shape[0] - 1 - mask[::-1].argmax(axis=0), -1)
+
+
+def _right_corner(right: NDArray[np.bool_]) -> int:
+    """The row where the right lung ends medially: the median over the medial quarter of its lower half."""
+    rows = np.flatnonzero(right.any(axis=1))
+    lower = right.copy()
+    lower[: int(rows.mean())] = False
+    columns = np.flatnonzero(lower.any(axis=0))
+    medial = columns[-max(len(columns) // 4, 1) :]
+    return int(np.median(_lowest(lower)[medial]))
 
 
 def _mirrored(labels: Labels) -> bool:
