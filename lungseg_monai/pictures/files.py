@@ -40,7 +40,7 @@ def read_masks(paths: Sequence[str | Path], shape: tuple[int, int]) -> NDArray[n
         mask = read_picture(path)
         set_: NDArray[np.bool_] = np.asarray(mask if mask.dtype == bool else mask > INSIDE)
         if set_.ndim == 3:
-            set_ = set_[..., :3].any(axis=2)
+            set_ = np.asarray(set_[..., :3].any(axis=2))
         if set_.shape != tuple(shape):
             raise ImageError(
                 f"the mask {Path(path).name} has {list(set_.shape)} pixels, its image {list(shape)}: convert it again"

@@ -78,7 +78,8 @@ def _midline(labels: Labels, upper: NDArray[np.intp], border: Floats) -> Floats:
     opposite = labels.shape[1] - 1 - right[both, ::-1].argmax(axis=1)  # the right lung's medial edge
     middle = (opposite + border[both]) / 2
     slope = float(np.clip(_slope(both, middle), -SLOPE, SLOPE))
-    return slope * rows + float(np.median(middle - slope * both))
+    line: Floats = slope * rows.astype(np.float64) + float(np.median(middle - slope * both))
+    return line
 
 
 def _slope(rows: NDArray[np.intp], columns: Floats) -> float:
