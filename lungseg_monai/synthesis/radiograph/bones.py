@@ -10,7 +10,7 @@ from lungseg_monai.synthesis.shapes import ellipsoid, paint, profile, tube
 from lungseg_monai.synthesis.wall import VERTEBRA_MM, arm, spine_x, spine_y
 
 HARD_HU = 1050.0
-RIB_HU = 1450.0  # cortex; thin, so that soft edges of the grid take a third of it
+RIB_HU = 1250.0  # cortex; thin, so that soft edges of the grid take a third of it
 CARTILAGE_HU = 90.0
 PITCH_MM = 24.0
 

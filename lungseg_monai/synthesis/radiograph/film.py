@@ -46,7 +46,7 @@ def draw_exposure(random: np.random.Generator, view: str, difficulty: float) -> 
     return Exposure(
         scatter=scatter,
         spread_mm=float(random.uniform(25, 60)),
-        photons=float(np.exp(random.uniform(np.log(3e3), np.log(2e5)))) if difficulty else 5e4,
+        photons=float(np.exp(random.uniform(np.log(8e3), np.log(2e5)))) if difficulty else 5e4,
         slope=slope,
         compress=float(random.uniform(0.1, 0.3)) + up_to(0.3),
         sharpen=float(random.uniform(0.2, 0.7)) + up_to(0.9),

@@ -159,7 +159,8 @@ def _integral(
     filled = standing.share * (chest.lung > 0)
     airy = path_through(filled * np.clip(-chest.hu / np.float32(1000), 0, 1), path_mm)
     room = path_through(standing.share, path_mm)
-    air_share = np.clip(onto_film(airy / np.maximum(room, np.float32(1)), shape), 0, 1)
+    airy /= np.maximum(room, np.float32(1))
+    air_share = np.clip(onto_film(airy, shape), 0, 1)
     return np.asarray(integral + chords * air_share * np.float32(quality.mu_per_mm), np.float32)
 
 

@@ -10,7 +10,7 @@ from lungseg_monai.synthesis.habitus import Habitus, draw_habitus
 
 BLOOD_HU = 45.0  # no contrast medium
 CARDIOMEGALY = 0.1  # share of all, at difficulty 1
-LARGE_HEART = 1.1  # of habitus.heart: larger ones are cardiomegaly
+LARGE_HEART = 1.16  # of habitus.heart: larger ones are cardiomegaly
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _upright(body: Habitus, portable: bool, random: np.random.Generator) -> Habi
         vein_hu=BLOOD_HU,
         dome_right=body.dome_right - sink,
         dome_left=body.dome_left - sink,
-        heart=min(body.heart, 1.25) * (0.86 if portable else 0.78),
+        heart=min(body.heart, 1.25) * (0.9 if portable else 0.84),
         fall=float(random.uniform(36, 64)),
         lung_hu=float(np.clip(body.lung_hu, -920, -720)),
         arms=arms,
