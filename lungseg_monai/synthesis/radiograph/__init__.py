@@ -1,4 +1,4 @@
-"""Radiographs projected from made chests, their lungs known: `make_radiograph(seed, index)`. numpy and scipy alone.
+"""Radiographs projected from made chests, their lungs known: `make_radiograph(seed, index)`. numpy, scipy, Pillow.
 
 What `anatomical` and `visible` mean, and how they are made, stands in docs/reference/made-radiographs.md.
 """
