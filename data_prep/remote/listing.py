@@ -63,7 +63,7 @@ def version_of(info: Mapping[str, Any]) -> str:
     """
     etag = next((str(info[key]).strip('"') for key in ETAGS if info.get(key)), "")
     time = next((info[key] for key in TIMES if info.get(key)), "")
-    told = etag or str(time.isoformat() if isinstance(time, datetime) else time)
+    told = etag or str(time.timestamp() if isinstance(time, datetime) else time)
     return hashlib.sha256(told.encode()).hexdigest()[:16] if told else ""
 
 
