@@ -16,6 +16,7 @@ from data_prep.remote.trouble import MissingError, RemoteError, Retries
 ETAGS = ("etag", "ETag", "Content-MD5")
 TIMES = ("last_modified", "LastModified", "Last-Modified", "created", "mtime")
 MOST_FILES = 1_000_000
+MOST_PAGES = 20_000
 DEEPEST = 32  # folders below a web page; a page may link to itself
 THREADS = 8
 
@@ -90,20 +91,26 @@ def _web_items(store: Store, retries: Retries) -> list[Item]:
     while pages:
         page, depth = pages.pop()
         for link in retries.call(f"listing {store.shown()}", partial(store.files.ls, page, detail=False)):
-            inside = link.startswith(store.root) and link != store.root and not {"?", "#"} & set(link)
+            inside = _is_below(store.root, link)
             if inside and not link.endswith("/"):
                 files.add(link)
             elif inside and depth < DEEPEST and link not in seen:
                 seen.add(link)
                 pages.append((link, depth + 1))
-        if len(files) > MOST_FILES:
-            raise RemoteError(f"{store.shown()} links to more than {MOST_FILES} files")
+        if len(files) > MOST_FILES or len(seen) > MOST_PAGES:
+            raise RemoteError(f"{store.shown()} links to more than {MOST_FILES} files or {MOST_PAGES} folders")
     if not files:
         raise NothingToDoError(f"{store.shown()} links to no files; a page that is no listing of files is not read")
     with ThreadPoolExecutor(THREADS) as pool:
         return list(
             pool.map(lambda at: _web_item(store, unquote(at.removeprefix(store.root)), at, retries), sorted(files))
         )
+
+
+def _is_below(root: str, link: str) -> bool:
+    """Whether `link` is a file or folder below `root`, by its plain name: no query, no dots that walk about."""
+    parts = link.removeprefix(root).removesuffix("/").split("/")
+    return link.startswith(root) and not {"?", "#"} & set(link) and not {"", ".", ".."} & set(parts)
 
 
 def _web_item(store: Store, name: str, path: str, retries: Retries) -> Item:
