@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import make_case, public
-from data_prep.dataset import CASE_FILE, write_dataset
+from data_prep.dataset import CASE_FILE, holds_radiographs, write_dataset
 from data_prep.errors import OutputError, PrepError, UsageError
 from data_prep.identity import hashed, load_or_create_salt
 from data_prep.lock import alone_in
@@ -91,6 +91,8 @@ def convert(
         raise OutputError(f"{out} is a file; wanted a folder for the results")
     if out.is_symlink() and not out.exists():
         raise OutputError(f"{out} is a link to {out.readlink()}, which does not exist: make that folder first")
+    if holds_radiographs(out):
+        raise UsageError(f"{out} holds X-rays that lungseg-prep cxr wrote: choose another folder for volumes")
     RoiMap.load(options.masks.roi_map)  # a faulty table stops the run before anything is written
     stages = Stages()
     with stages.stage("scan"):

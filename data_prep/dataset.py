@@ -113,6 +113,14 @@ def is_radiograph(case: Mapping[str, Any]) -> bool:
     return case.get("modality") in RADIOGRAPHS
 
 
+def holds_radiographs(folder: Path) -> bool:
+    """Whether a prepared folder's dataset.json lists X-rays; False where there is none that can be read."""
+    try:
+        return any(map(is_radiograph, read_dataset(folder / FILE_NAME)["cases"]))
+    except (DatasetError, OSError):
+        return False
+
+
 def _wanted(key: str, value: Any, axes: int) -> str | None:
     """What `key` should hold instead of `value`, or None if all is well. axes: those of the image, 2 for an X-ray."""
     if key == "rois":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import __version__
-from data_prep.dataset import FILE_NAME, read_dataset, write_json
+from data_prep.dataset import FILE_NAME, is_radiograph, read_dataset, write_json
 from data_prep.errors import DatasetError, NothingToDoError, UsageError
 from data_prep.label_maps import merge
 from data_prep.lock import alone_in
@@ -79,6 +79,8 @@ def write_nnunet(
     wanted = _check(name, number, labels)
     prepared = Path(prepared)
     dataset = read_dataset(prepared)
+    if any(map(is_radiograph, dataset["cases"])):
+        raise UsageError(f"volumes are exported to nnU-Net's layout, and {prepared} holds X-rays")
     plans, left_out = _plan(dataset, wanted, _sides(prepared))
     if not plans:
         raise NothingToDoError(f"no case in {prepared} has all of {', '.join(wanted)}: {_first_reasons(left_out)}")

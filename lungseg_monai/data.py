@@ -11,6 +11,7 @@ import numpy as np
 
 from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import Grid, grid_of, read_json
+from lungseg_monai.pictures.files import picture_grid
 from lungseg_monai.rois import NEVER_DRAWN, is_usable, lost_labels
 
 TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes a file's name
@@ -241,7 +242,7 @@ def _masks(
 
 def _grid(path: Path) -> Grid:
     try:
-        return grid_of(path)
+        return picture_grid(path) if path.suffix.lower() == ".png" else grid_of(path)
     except DatasetError as error:
         raise LeftOut(str(error), damaged=True) from error
 

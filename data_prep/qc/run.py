@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import __version__
-from data_prep.dataset import read_dataset, write_json
+from data_prep.dataset import is_radiograph, read_dataset, write_json
+from data_prep.errors import UsageError
 from data_prep.nifti import atomic_file
 from data_prep.progress import Progress, silent
 from data_prep.qc.case import examine
@@ -60,6 +61,8 @@ def qc(folder: Path, *, page: Path | None = None, jobs: int | None = None, progr
     from data_prep.qc.page import render
 
     dataset = read_dataset(Path(folder))
+    if any(map(is_radiograph, dataset["cases"])):
+        raise UsageError(f"qc draws CT volumes, and {folder} holds X-rays")
     folder = Path(folder) if Path(folder).is_dir() else Path(folder).parent
     page = page or folder / "qc.html"
     made = {outcome.name: outcome for outcome in _examine_all(folder, dataset["cases"], jobs, progress)}
