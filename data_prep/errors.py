@@ -9,6 +9,7 @@ PrepError                    anything below; never raised itself
 │   ├── SeriesError          one CT series can't become one volume
 │   │   └── GeometryError    ... because of where its slices lie
 │   └── RtstructError        an RTSTRUCT or one of its ROIs can't be used
+├── RemoteError              a store behind a URL can't be reached, or denies (data_prep.remote.trouble)
 ├── MaskError                a mask can't be exported; it costs no other
 └── DatasetError             dataset.json or datalist.json is missing, damaged, or contradicts the files
 

@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="lungseg", description="Lungs and lung tumours out of chest images; scores, reports, papers' tables.", epilog=EPILOG
+        prog="lungseg",
+        description="Lungs and lung tumours out of chest images; scores, reports, papers' tables.",
+        epilog=EPILOG,
     )
     top.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")

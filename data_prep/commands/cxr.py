@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from data_prep.commands.places import add_cache, out_of, place, source_of
 from data_prep.errors import UsageError
 from data_prep.terminal import PARTLY, add_command, complain, progress, tell
 
@@ -14,9 +15,9 @@ TIME_LIMIT_S = 300.0
 def add(commands: Any) -> None:
     command = add_command(commands, "cxr", "prepare chest X-rays and their lung masks", run)
     command.add_argument(
-        "source", type=Path, metavar="IN", help="a folder, zip archive or file: PNG, JPEG, TIFF, DICOM"
+        "source", type=place, metavar="IN", help="a folder, zip archive or file: PNG, JPEG, TIFF, DICOM"
     )
-    command.add_argument("out", type=Path, metavar="OUT", help="where <case>/image.png, masks and dataset.json go")
+    command.add_argument("out", type=place, metavar="OUT", help="where <case>/image.png, masks and dataset.json go")
     command.add_argument(
         "--pairs",
         type=Path,
@@ -61,6 +62,7 @@ def add(commands: Any) -> None:
         metavar="S",
         help=f"seconds that one case may take (default {TIME_LIMIT_S:g})",
     )
+    add_cache(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
         jobs=_processors() if arguments.jobs is None else arguments.jobs,
         time_limit_s=arguments.time_limit,
     )
-    result = prepare(arguments.source, arguments.out, options=options, progress=progress(arguments))
+    source = source_of(arguments)
+    with out_of(arguments) as out:
+        result = prepare(source, out, options=options, progress=progress(arguments))
     told = tell(arguments, result.table(), result.dataset)
     if arguments.quiet:
         for one in result.refused:

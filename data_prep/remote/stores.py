@@ -10,10 +10,10 @@ from data_prep.errors import UsageError
 from data_prep.remote.trouble import RemoteError
 from data_prep.remote.urls import is_file_url, scheme_of, shown
 
-# scheme: the package that reads it, the extra that brings it
+# scheme: the package that reads it, and what to install for it: an extra of ours, or that package itself
 EXTRAS = {
     **dict.fromkeys(("abfs", "abfss", "az"), ("adlfs", "azure")),
-    **dict.fromkeys(("s3", "s3a"), ("s3fs", "s3")),
+    **dict.fromkeys(("s3", "s3a"), ("s3fs", "")),
     **dict.fromkeys(("http", "https"), ("aiohttp", "http")),
 }
 AZURE_KEYS = (
@@ -79,10 +79,8 @@ def _need(scheme: str) -> None:
 
     package, extra = EXTRAS.get(scheme, ("", ""))
     if package and find_spec(package) is None:
-        raise UsageError(
-            f"{scheme}:// needs {package}: pip install 'lungseg-monai[{extra}]' "
-            f"(in the checkout: pip install -c constraints.txt '.[{extra}]')"
-        )
+        ours = f"'lungseg-monai[{extra}]' (in the checkout: pip install -c constraints.txt '.[{extra}]')"
+        raise UsageError(f"{scheme}:// needs {package}: pip install {ours if extra else package}")
 
 
 def _options(scheme: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:

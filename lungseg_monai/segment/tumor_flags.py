@@ -45,7 +45,8 @@ def _lung_around(mask: NDArray[np.bool_], lungs: NDArray[np.bool_]) -> float:
     (span,) = find_objects(mask.view(np.uint8))
     box = tuple(slice(max(one.start - 1, 0), one.stop + 1) for one in span)
     shell = binary_dilation(mask[box], np.ones((3, 3, 3))) & ~mask[box]
-    return float(np.count_nonzero(shell & lungs[box]) / max(np.count_nonzero(shell), 1))
+    around = int(np.count_nonzero(shell))
+    return int(np.count_nonzero(shell & lungs[box])) / max(around, 1)
 
 
 def confidence_of(probability: NDArray[np.float32], threshold: float) -> dict[str, float]:

@@ -31,7 +31,7 @@ def written(shape: tuple[int, int], word: str, corner: Point, height: float) -> 
     canvas = Image.new("L", (shape[1], shape[0]), 0)
     font = ImageFont.load_default(size=max(height, 5.0))
     ImageDraw.Draw(canvas).text((corner[1], corner[0]), word, fill=255, font=font)
-    return np.asarray(canvas, np.float32) / 255
+    return np.asarray(canvas, np.float32) / np.float32(255)
 
 
 def curve(shape: tuple[int, int], corners: NDArray, width: float) -> Picture:
@@ -47,7 +47,7 @@ def curve(shape: tuple[int, int], corners: NDArray, width: float) -> Picture:
     canvas = Image.new("L", (shape[1] * fine, shape[0] * fine), 0)
     path = [(float(column) * fine, float(row) * fine) for row, column in weights @ np.asarray(corners, float)]
     ImageDraw.Draw(canvas).line(path, fill=255, width=max(1, round(width * fine)), joint="curve")
-    return np.asarray(canvas.resize((shape[1], shape[0]), Image.Resampling.BOX), np.float32) / 255
+    return np.asarray(canvas.resize((shape[1], shape[0]), Image.Resampling.BOX), np.float32) / np.float32(255)
 
 
 def blend(picture: Picture, cover: Picture, value: float) -> Picture:

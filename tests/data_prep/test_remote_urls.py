@@ -53,7 +53,8 @@ def test_a_missing_package_is_named_with_its_extra(scheme, monkeypatch):
     package, extra = EXTRAS[scheme]
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=rf"{package}: pip install 'lungseg-monai\[{extra}\]'"):
+    wanted = rf"'lungseg-monai\[{extra}\]'" if extra else package
+    with pytest.raises(UsageError, match=f"{package}: pip install {wanted}"):
         connect(f"{scheme}://a/b")
 
 
