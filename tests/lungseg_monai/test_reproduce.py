@@ -135,11 +135,12 @@ def test_interrupted_it_keeps_what_is_there_and_goes_on(prepared, tmp_path, fake
     assert call(prepared, tmp_path / "out", "--tables", "4") == 130
     assert "run the same command again" in capsys.readouterr().err
     assert rows(tmp_path / "out", "table4")[0]["volume_dice_mean"]
+    assert [name for name, _ in fakes.trained][:2] == ["proposed", "unet3d"]  # what most lines need comes first
     assert "denseunet3d: not trained yet" in (tmp_path / "out" / "tables.md").read_text()
     fakes.interrupt, fakes.trained = None, []
     assert call(prepared, tmp_path / "out", "--tables", "4") == 0
     names = [name for name, _ in fakes.trained]
-    assert names == ["denseunet3d", "denseunet3d_recurrent", "proposed"] and fakes.trained[0][1]  # resumed
+    assert names == ["denseunet3d", "denseunet3d_recurrent"] and fakes.trained[0][1]  # resumed
 
 
 def test_other_numbers_are_not_mixed(prepared, tmp_path, fakes):
