@@ -216,8 +216,8 @@ def groups_of(has_label: Tensor, per_epoch: int | None, empty_share: float) -> l
     labelled, empty = has_label.nonzero().flatten().numpy(), (~has_label).nonzero().flatten().numpy()
     if not len(labelled):
         raise DatasetError(
-            "no patch of the training cases holds a tumour, so there is nothing to learn. See the labels of the ROIs in "
-            "dataset.json, and --labels."
+            "no patch of the training cases holds a tumour, so there is nothing to learn. See the labels of the ROIs "
+            "in dataset.json, and --labels."
         )
     wanted = len(labelled) / (1 - empty_share) if per_epoch is None else per_epoch
     without = min(round(wanted * empty_share), len(empty))

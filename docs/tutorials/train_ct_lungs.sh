@@ -34,4 +34,4 @@ stage second --pretrained "$out/first/checkpoints/best.pt" --epochs 4 --coarse_s
 # More of what is hard: chests sicker than the usual mix.
 stage third --pretrained "$out/second/checkpoints/best.pt" --epochs 15 --coarse_share 0.0 --easiest 1.0 \
   --learning_rate 0.001 --frozen_share 1.0 --seed 2 "--validate#seed" 1000003 --scene_options "{'sickness': 1.7}" "$@"
-python -m lungseg_monai.training.export_lungs "$out/third" --bundle .
+python -m lungseg_monai.training.export_lungs "$out/third" --bundle . --last

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lungseg_monai.errors import LungsegError, ModelError
+from lungseg_monai.errors import CheckpointError, LungsegError, ModelError
 from lungseg_monai.io import atomic_file, sha256, write_json
 from lungseg_monai.networks import LungUNet3D
 from lungseg_monai.training import exporting
@@ -28,14 +28,15 @@ __all__ = ["ModelError", "differences", "export", "main"]
 SHAPES = ((64, 32, 96), (96, 64, 32))  # to try them on
 
 
-def export(run: Path, bundle: Path) -> dict[str, Any]:
+def export(run: Path, bundle: Path, last: bool = False) -> dict[str, Any]:
     """Write the weights of `run`'s best.pt into `bundle`/models; returns the content of weights.json.
 
-    Raises CheckpointError where best.pt can't be read or is of another network, ModelError where a backend computes
-    something else than torch; then nothing in the bundle has changed.
+    last: the averaged weights of the last epoch instead, when the rate has come down to 0; a few scenes to validate on
+    may not tell epochs apart. Raises CheckpointError where the file can't be read or is of another network,
+    ModelError where a backend computes something else than torch; then nothing in the bundle has changed.
     """
-    best = run / "checkpoints" / "best.pt"
-    content = read_checkpoint(best)
+    best = run / "checkpoints" / ("last.pt" if last else "best.pt")
+    content = averaged(read_checkpoint(best), best) if last else read_checkpoint(best)
     weights = {name: half(value) for name, value in content["model"].items()}
     network = LungUNet3D(features=content["numbers"]["features"]).eval()
     check_fit(network, weights, best)
@@ -57,6 +58,19 @@ def export(run: Path, bundle: Path) -> dict[str, Any]:
     }
     write_json(models / "weights.json", table)
     return table
+
+
+def averaged(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """last.pt as if its epoch had been the best: the average over the steps (`module.*`) in the weights' place.
+
+    Raises CheckpointError where it keeps no average.
+    """
+    average, trainer = checkpoint.get("average"), checkpoint.get("trainer")
+    if not average or not trainer:
+        raise CheckpointError(f"{path} holds no averaged weights: wanted the last.pt of a training of this bundle")
+    weights = {name.removeprefix("module."): value for name, value in average.items() if name.startswith("module.")}
+    epoch = int(trainer["iteration"]) // int(trainer["epoch_length"])
+    return {**checkpoint, "model": weights, "best": {"epoch": epoch, "chosen": "the last epoch"}}
 
 
 def folded(network: LungUNet3D) -> LungUNet3D:
@@ -97,9 +111,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Put the weights of a run into a bundle, as PyTorch and as ONNX.")
     parser.add_argument("run", type=Path, metavar="RUN", help="folder that the training wrote")
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle, as bundles/ct_lungs")
+    parser.add_argument("--last", action="store_true", help="the last epoch's averaged weights, not the best epoch's")
     given = parser.parse_args(arguments)
     try:
-        table = export(given.run, given.bundle)
+        table = export(given.run, given.bundle, given.last)
     except LungsegError as error:
         sys.stderr.write(f"error: {error}\n")
         return 3

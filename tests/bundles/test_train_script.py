@@ -44,7 +44,7 @@ def test_all_stages_are_trained_and_exported(train):
     assert "/RUN/first " in first and "--threads 3" in first and "--pretrained" not in first
     assert "/RUN/second " in second and "--pretrained" in second and "first/checkpoints/best.pt" in second
     assert "/RUN/third " in third and "second/checkpoints/best.pt" in third and "{'sickness': 1.7}" in third
-    assert "export_lungs" in export and export.split()[2].endswith("/RUN/third")
+    assert "export_lungs" in export and export.split()[2].endswith("/RUN/third") and "--last" in export
     assert len(train()) == 1  # all are finished: exported again, no more
 
 

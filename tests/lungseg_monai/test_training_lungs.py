@@ -9,6 +9,7 @@ import torch
 from workflows import workflow
 
 from lungseg_monai import synthesis
+from lungseg_monai.errors import CheckpointError
 from lungseg_monai.networks import LungUNet3D
 from lungseg_monai.synthesis import Scene
 from lungseg_monai.training import export_lungs
@@ -86,6 +87,10 @@ def test_pieces_equal_never_stopping_and_the_weights_are_exported(tmp_path):
     assert all(
         torch.allclose(value.float(), best[name].float(), atol=2e-3) for name, value in network.state_dict().items()
     )
+    chosen = export_lungs.averaged(last, straight)
+    assert chosen["best"]["epoch"] == 3 and chosen["model"].keys() == best.keys()
+    with pytest.raises(CheckpointError, match="no averaged weights"):
+        export_lungs.averaged(read_checkpoint(straight / "checkpoints" / "best.pt"), straight)
 
 
 def test_nothing_is_exported_where_a_backend_differs(tmp_path, monkeypatch):
