@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.grid import box_of
+from lungseg_monai.segment.spread import Labels, grow, shrink
 
 TISSUE_HU = -300.0
 LUNG_HU = -940.0  # above: lung, even where the image or a circular field of view ends inside it; foam is darker
@@ -13,6 +14,7 @@ SHARE = 0.05  # of the largest piece of tissue: chest walls may be apart from th
 LUNG_ML = 30.0
 THIN_MM = 6.0  # what is thinner, in any direction, is no body: shells of tables, clothes, cables
 MARGIN_MM = 12.0
+SHELL_MM = 4.0  # a table's shell is thinner than twice this, a body is not
 
 
 def body_box(hu: NDArray[np.float32], spacing_mm: float) -> tuple[slice, slice, slice]:
@@ -52,3 +54,12 @@ def _large(mask: NDArray[np.bool_], least: Callable[[NDArray[np.intp]], float]) 
     sizes[0] = 0
     keep = sizes >= max(1.0, float(least(sizes)))
     return keep[pieces]
+
+
+def body_of(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+    """1 in the largest piece of tissue and a little around it: the body without table, foam, cloth and room."""
+    import cc3d
+
+    tissue = shrink((hu > TISSUE_HU).view(np.uint8), SHELL_MM, spacing_mm)
+    body = cc3d.largest_k(tissue, k=1, connectivity=6).astype(np.uint8)
+    return grow(body, SHELL_MM + min(spacing_mm), spacing_mm)

@@ -13,7 +13,7 @@ from lungseg_monai.errors import ModelError, UsageError
 from lungseg_monai.segment.back import Box, labels_on_image, probability_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
-from lungseg_monai.segment.body import body_box
+from lungseg_monai.segment.body import body_box, body_of
 from lungseg_monai.segment.grid import View, to_network_grid
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.infer import MOST_VOXELS
@@ -112,10 +112,11 @@ class LungModel:
                 found += again[[0, 2, 1], ::-1]
                 found *= 0.5
         with stages.stage("rules"):
-            decision = decide(found, view.hu, self.spacing_mm, self.options)
+            body = body_of(view.hu, (self.spacing_mm,) * 3)
+            decision = decide(found, view.hu, self.spacing_mm, self.options, body)
         with stages.stage("second opinion"):
             doubts = check_sides(decision.labels, view.hu, self.spacing_mm)
-            doubts += second_opinion(decision.labels, view.hu, self.spacing_mm)
+            doubts += second_opinion(decision.labels, view.hu, self.spacing_mm, body)
         return replace(decision, flags=(*decision.flags, *doubts))
 
     def _refine(self, labels: NDArray[np.uint8], image: Image, box: Box) -> None:

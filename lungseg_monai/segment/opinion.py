@@ -12,13 +12,15 @@ DENSE_HU = -400.0  # lung that thresholds can't see
 CODE = "disagrees_with_threshold"
 
 
-def second_opinion(labels: Labels, hu: NDArray[np.float32], spacing_mm: float) -> tuple[Flag, ...]:
+def second_opinion(
+    labels: Labels, hu: NDArray[np.float32], spacing_mm: float, body: Labels | None = None
+) -> tuple[Flag, ...]:
     """A flag where labels (1 right, 2 left; axes LPS) and the threshold method have Dice below AGREE for a lung.
 
-    Dense lung, which thresholds miss by their nature, is left out of it.
+    body: of body_of, where it is known already. Dense lung, which thresholds miss by their nature, is left out of it.
     "check": where a lung is cut by the image's edge or open to other air it is the threshold method that is wrong.
     """
-    other = threshold_lungs_lps(hu, (spacing_mm,) * 3)
+    other = threshold_lungs_lps(hu, (spacing_mm,) * 3, body)
     told = []
     for side, name in ((1, "lung_right"), (2, "lung_left")):
         theirs = other == side

@@ -6,15 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.airways import GAS_HU
-from lungseg_monai.segment.spread import Labels, grow, shrink
+from lungseg_monai.segment.spread import Labels, grow
 
 NEAR_MM = 15.0
 SURE = 0.6  # mean probability of a pocket near the lung
 FAR_SURE, FAR_ML = 0.8, 40.0  # of a part further off: a lung in parts, behind an effusion
 AT_EDGE_ML = 3.0  # the same where the image's side cuts it: the rest of that lung is not in the image
 CORE_SHARE = 0.25  # of the largest piece: pieces above this need no reason to stay
-TISSUE_HU = -300.0
-SHELL_MM = 4.0  # a table's shell is thinner than twice this, a body is not
 WITHIN = 0.5  # of a piece: less, and it lies outside the body
 
 
@@ -60,17 +58,11 @@ def keep_pieces(
     return labels * stays[pieces].astype(np.uint8), Dropped(int(gone.sum()), float(ml[gone].sum()))
 
 
-def between_body(hu: NDArray[np.float32], spacing_mm: float) -> Labels:
-    """1 where the body, the largest piece of tissue, lies on both sides: to right and left, or in front and behind.
+def between_body(body: Labels) -> Labels:
+    """1 where the body (of body_of; axes LPS) lies on both sides: to right and left, or in front and behind.
 
-    Lung that the image cuts still lies so; foam, cloth and pillows beside or under the body do not. hu: axes LPS.
+    Lung that the image cuts still lies so; foam, cloth and pillows beside or under the body do not.
     """
-    import cc3d
-
-    spacing = (spacing_mm,) * 3
-    tissue = shrink((hu > TISSUE_HU).view(np.uint8), SHELL_MM, spacing)
-    body = cc3d.largest_k(tissue, k=1, connectivity=6).astype(np.uint8)
-    body = grow(body, SHELL_MM + spacing_mm, spacing)
     between = np.zeros_like(body)
     for axis in (0, 1):
         back = np.flip(np.maximum.accumulate(np.flip(body, axis), axis), axis)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lungseg_monai.segment.aerated import regain_aerated
 from lungseg_monai.segment.airways import gas_below, windpipe
+from lungseg_monai.segment.body import body_of
 from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.pieces import between_body, keep_pieces, within_body
 from lungseg_monai.segment.result import Flag
@@ -42,8 +43,11 @@ def decide(
     hu: NDArray[np.float32],
     spacing_mm: float,
     options: LungOptions = DEFAULTS,
+    body: Labels | None = None,
 ) -> Decision:
     """Lungs from probability (3, I, J, K) of background, right and left lung, and hu (I, J, K), on one isotropic grid.
+
+    body: of body_of, where it is known already.
 
     Flags: "no_lung" (alarm), "one_lung", "uneven_lungs", "small_lung_dropped", "pieces_dropped", "airway_removed",
     "gas_removed", "outside_removed", "sides_repaired", "cut_at_edge", "unsure".
@@ -53,7 +57,7 @@ def decide(
     if not drawn.any():
         return Decision(probability.copy(), drawn, (_no_lung(),), {})
     box = box_around(drawn, MARGIN)
-    between = between_body(hu, spacing_mm)[box]
+    between = between_body(body_of(hu, (spacing_mm,) * 3) if body is None else body)[box]
     inner = _decide_within(probability[(slice(None), *box)], hu[box], between, spacing_mm, options)
     cleaned, labels = probability.copy(), np.zeros_like(drawn)
     cleaned[(slice(None), *box)], labels[box] = inner.probability, inner.labels

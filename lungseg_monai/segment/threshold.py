@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.airways import windpipe_by_hu
+from lungseg_monai.segment.body import body_of
 from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
 
 AIR_HU = -400.0
@@ -17,8 +18,6 @@ WORKING_MM = 2.5
 SMALLEST_ML = 100.0  # of a lung
 ALONE = 0.25  # a second piece of less than this share of the first is not the other lung
 CLOSING_MM = 7.0
-TISSUE_HU = -300.0
-SHELL_MM = 4.0  # a table's shell is thinner than twice this, a body is not
 SIDE_MM = 60.0
 
 
@@ -42,9 +41,12 @@ def threshold_lungs(hu: NDArray[Any], affine_ras: NDArray[np.float64]) -> Labels
     return np.ascontiguousarray(_turned_back(fine, turn))
 
 
-def threshold_lungs_lps(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
-    """As threshold_lungs for a coarse grid (2 to 4 mm) whose axes run to left, back and up."""
-    air = _within_body(_air_of_body(hu, spacing_mm), hu, spacing_mm)
+def threshold_lungs_lps(
+    hu: NDArray[np.float32], spacing_mm: tuple[float, float, float], body: Labels | None = None
+) -> Labels:
+    """As threshold_lungs for a coarse grid (2 to 4 mm) whose axes run to left, back and up. body: of body_of."""
+    body = body_of(hu, spacing_mm) if body is None else body
+    air = _within_body(_air_of_body(hu, spacing_mm), body)
     air &= 1 - spread(windpipe_by_hu(hu, spacing_mm), [0, 1, 2])
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     lungs = _two(air, spacing_mm, voxel_ml)
@@ -70,13 +72,12 @@ def _air_of_body(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     return dark
 
 
-def _within_body(air: Labels, hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> Labels:
+def _within_body(air: Labels, body: Labels) -> Labels:
     """air without the pieces that lie mostly outside the largest piece of tissue: a table's foam, the room."""
     import cc3d
     import fill_voids
 
-    tissue = shrink((hu > TISSUE_HU).astype(np.uint8), SHELL_MM, spacing_mm)
-    body = grow(cc3d.largest_k(tissue, k=1, connectivity=6).astype(np.uint8), SHELL_MM + min(spacing_mm), spacing_mm)
+    body = body.copy()
     for k in range(body.shape[2]):
         body[:, :, k] = fill_voids.fill(body[:, :, k], in_place=False)
     pieces = cc3d.connected_components(air, connectivity=6)
