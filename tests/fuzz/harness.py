@@ -244,8 +244,8 @@ class _Worker:
     def __init__(self, folder: Path, keep: Path | None) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         self.folder = folder
-        # spawn: a fork begins with the memory of its parent, which counts for ever
-        self.process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, folder, keep))
+        # forkserver: by fork and by spawn the highest memory of the parent counts as the process's own
+        self.process = multiprocessing.get_context("forkserver").Process(target=_serve, args=(theirs, folder, keep))
         self.process.start()
         theirs.close()
         self.task: Task | None = None
