@@ -26,7 +26,8 @@ log = getLogger(__name__)
 class KeepCheckpoints:
     """Ignite handler: last.pt after each epoch, best.pt after each epoch with the best score so far.
 
-    The score is the validator's metric `dice`, or, with nothing to validate on, the training loss (smaller is better).
+    The score is the validator's metric `by`, dice or loss, or, with nothing to validate on, the training loss; of a
+    loss the smaller one is better.
     (MONAI's CheckpointSaver removes the old file before it writes the new one, and not atomically.)
     `parts` are objects with a state_dict, saved under their names (model, optimizer, scheduler); `facts` plain values.
     best.pt holds the weights of `predict_with`, an average over the steps; without it those of the part `model`.
@@ -39,8 +40,10 @@ class KeepCheckpoints:
         facts: Mapping[str, Any],
         validator: Engine | None = None,
         predict_with: nn.Module | None = None,
+        by: str = "dice",
     ) -> None:
         self.folder = Path(folder)
+        self.by = by
         self.predict_with = predict_with
         self.parts = parts
         self.facts = facts
@@ -48,7 +51,7 @@ class KeepCheckpoints:
         self.best: dict[str, Any] = {
             "score": None,
             "epoch": None,
-            "by": "validation dice" if validator else "training loss",
+            "by": f"validation {by}" if validator else "training loss",
         }
 
     def attach(self, engine: Engine) -> None:
@@ -56,7 +59,7 @@ class KeepCheckpoints:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
 
     def __call__(self, engine: Engine) -> None:
-        score = epoch_score(engine, self.validator)
+        score = epoch_score(engine, self.validator, self.by)
         improved = self.best["score"] is None or score > self.best["score"]
         if improved:
             self.best.update(score=score, epoch=engine.state.epoch)
@@ -84,11 +87,13 @@ class KeepCheckpoints:
         self.best.update(state)
 
 
-def epoch_score(engine: Engine, validator: Engine | None) -> float:
-    """What an epoch is judged by, larger is better: the validator's Dice, without one the training loss negated."""
+def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float:
+    """What an epoch is judged by, larger is better: the validator's Dice, or a loss negated; without one the training's."""
     if validator is None:
         return -float(engine.state.metrics["loss"])
-    score = float(validator.state.metrics["dice"])
+    if by == "loss":
+        return -float(validator.state.metrics["loss"])
+    score = float(validator.state.metrics[by])
     return score if score == score else -1.0  # not a number: nothing to find and nothing found
 
 

@@ -57,7 +57,9 @@ FOLD = or_null(NOT_BELOW_0, "the number of a fold, from 0, or null")
 
 KINDS: dict[str, Kind] = {
     "fold": FOLD,
-    **dict.fromkeys(("epochs", "batch_size", "width", "scenes_per_epoch", "validation_scenes", "repeats"), COUNT),
+    **dict.fromkeys(
+        ("epochs", "batch_size", "width", "n_filters", "scenes_per_epoch", "validation_scenes", "repeats"), COUNT
+    ),
     **dict.fromkeys(("accumulate", "plateau", "slices", "stride"), COUNT),
     **dict.fromkeys(("seed", "num_workers", "keep_largest"), FROM_0),
     **dict.fromkeys(("learning_rate", "cache_gb", "clip_gradients", "air_weight", "border_weight"), ABOVE_0),
@@ -77,7 +79,10 @@ KINDS: dict[str, Kind] = {
     "schedule": one_of(SCHEDULES),
     "intensity": one_of(("window", "stretch")),
     "architecture": or_null(one_of(("code", "text"))),
-    **dict.fromkeys(("augment", "save_probabilities", "amp", "resume"), YES_NO),
+    "best_by": one_of(("dice", "loss")),
+    "optimizer_name": one_of(("adam", "sgd")),
+    "convention": one_of(("visible", "anatomical")),
+    **dict.fromkeys(("batch_normalization", "augment", "save_probabilities", "amp", "resume"), YES_NO),
     "probabilities": (_shares, "a number from 0 to 1 for each kind of change, as \"{'flip': 0.5}\""),
 }
 
