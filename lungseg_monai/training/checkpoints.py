@@ -5,6 +5,7 @@ last.pt also `optimizer`, `scheduler` and `trainer`. Only plain values: they loa
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +21,7 @@ from lungseg_monai.errors import CheckpointError
 from lungseg_monai.io import atomic_file
 from lungseg_monai.training.processes import is_main
 
+PARTIAL = ".partial-"  # how atomic_file names what is not whole yet
 log = getLogger(__name__)
 
 
@@ -31,6 +33,7 @@ class KeepCheckpoints:
     (MONAI's CheckpointSaver removes the old file before it writes the new one, and not atomically.)
     `parts` are objects with a state_dict, saved under their names (model, optimizer, scheduler); `facts` plain values.
     best.pt holds the weights of `predict_with`, an average over the steps; without it those of the part `model`.
+    When a training starts, what one that was killed left half-written is removed.
     """
 
     def __init__(
@@ -55,8 +58,13 @@ class KeepCheckpoints:
         }
 
     def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.started)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
+
+    def started(self, engine: Engine) -> None:
+        if is_main():
+            remove_unfinished(self.folder)
 
     def __call__(self, engine: Engine) -> None:
         score = epoch_score(engine, self.validator, self.by)
@@ -88,7 +96,7 @@ class KeepCheckpoints:
 
 
 def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float:
-    """What an epoch is judged by, larger is better: the validator's Dice, or a loss negated; without one the training's."""
+    """What an epoch is judged by, larger is better: the validator's `by`, a loss negated; without one the training loss."""
     if validator is None:
         return -float(engine.state.metrics["loss"])
     if by == "loss":
@@ -101,6 +109,14 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically. Raises data_prep's OutputError."""
     with atomic_file(path) as stream:
         torch.save(dict(content), stream)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the checkpoints in `folder` that were being written when their process was killed."""
+    for path in folder.glob(f"{PARTIAL}*"):
+        with suppress(OSError):  # another's, perhaps: it costs room, nothing else
+            path.unlink()
+            log.info("Removed %s, which was only half-written", path)
 
 
 def read_checkpoint(path: str | Path | None) -> dict[str, Any]:

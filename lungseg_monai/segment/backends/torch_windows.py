@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from lungseg_monai.errors import ModelError
 from lungseg_monai.segment.backends.devices import has_bf16
 
-EXAMPLE = (1, 1, 32, 16, 8)
-
 
 class TorchWindows:
     """model.pt: a checkpoint of a tumour network; its `numbers` say which. Opened with batch normalisation folded.
@@ -75,12 +73,12 @@ def _load(path: Path) -> Any:
 
     from lungseg_monai.errors import LungsegError
     from lungseg_monai.folding import folded
-    from lungseg_monai.networks.trained import network_of
+    from lungseg_monai.networks.trained import trained_network
     from lungseg_monai.training.checkpoints import load_weights, read_checkpoint
 
     try:
-        network = network_of(read_checkpoint(path)["numbers"])
+        network, example = trained_network(read_checkpoint(path))
         load_weights(network, path)
     except LungsegError as error:
-        raise ModelError(f"{path} holds no weights of a tumour network: {error}") from error
-    return folded(network, torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0)))
+        raise ModelError(f"{path} holds no weights of a network known here: {error}") from error
+    return folded(network, torch.rand(example, generator=torch.Generator().manual_seed(0)))
