@@ -96,7 +96,7 @@ class KeepCheckpoints:
 
 
 def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float:
-    """What an epoch is judged by, larger is better: the validator's `by`, a loss negated; without one the training loss."""
+    """What an epoch is judged by, larger is better: the validator's `by`, a loss negated; without one that of training."""
     if validator is None:
         return -float(engine.state.metrics["loss"])
     if by == "loss":

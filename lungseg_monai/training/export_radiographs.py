@@ -1,4 +1,4 @@
-"""From a run to the weights that are shipped: `python -m lungseg_monai.training.export_radiographs RUN --bundle BUNDLE`.
+"""From a run to shipped weights: `python -m lungseg_monai.training.export_radiographs RUN --bundle BUNDLE`.
 
 Writes models/model.pt (a checkpoint with float16 weights), models/model.onnx (float16 weights, for any number and size
 of pictures) and models/weights.json, once ONNX Runtime and OpenVINO agree with torch; metadata.json's "segmenter" is

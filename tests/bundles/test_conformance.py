@@ -11,6 +11,7 @@ import yaml
 from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
 from monai.bundle.config_item import ComponentLocator
 from prepared import make_prepared
+from prepared_pictures import make_prepared_pictures
 from workflows import TINY, workflow
 
 BUNDLES = sorted((Path(__file__).parents[2] / "bundles").iterdir())
@@ -25,12 +26,25 @@ FIRST = [
     "num_workers", "cache_gb", "setting", "settings", "numbers",
 ]  # fmt: skip
 TUMOR = "ct_tumor_recurrent_denseunet"
+RADIOGRAPHS = [path.name for path in BUNDLES if path.name.startswith("cxr_")]
 OTHER = {  # what stands in a bundle in the place of a key
     "ct_lungs": {"cache_gb": ["threads", "scene_cache", "minutes"]},
     TUMOR: {"amp": ["amp", "precision", "threads"], "cache_gb": ["cache_gb", "cache_dir"]},
+    **{name: {"amp": ["amp", "threads"]} for name in RADIOGRAPHS},
 }
-SMALL = {"ct_lung_unet2d": {"width": 2}, "ct_lungs": {"features": [2, 2, 2, 2, 2, 2]}, TUMOR: {"width": 2}}
-SHAPE = {"ct_lung_unet2d": (1, 1, 32, 32), "ct_lungs": (1, 1, 64, 32, 32), TUMOR: (1, 1, 16, 24, 8)}
+SMALL = {
+    "ct_lung_unet2d": {"width": 2},
+    "ct_lungs": {"features": [2, 2, 2, 2, 2, 2]},
+    TUMOR: {"width": 2},
+    **{name: {"n_filters": 2} for name in RADIOGRAPHS},
+    "cxr_lung_resnet50_unet": {"width": 2},
+}
+SHAPE = {
+    "ct_lung_unet2d": (1, 1, 32, 32),
+    "ct_lungs": (1, 1, 64, 32, 32),
+    TUMOR: (1, 1, 16, 24, 8),
+    **dict.fromkeys(RADIOGRAPHS, (1, 1, 32, 64)),
+}
 LAST = ["train", "validate", "initialize", "run", "training", "finalize"]
 
 
@@ -43,6 +57,11 @@ def bundle(request):
 def prepared(tmp_path_factory):
     sections = {"training": [0], "validation": [1], "test": [2]}
     return str(make_prepared(tmp_path_factory.mktemp("prepared"), split_sections=sections))
+
+
+@pytest.fixture(scope="module")
+def prepared_pictures(tmp_path_factory):
+    return str(make_prepared_pictures(tmp_path_factory.mktemp("pictures")))
 
 
 def config(bundle, name):
@@ -91,8 +110,11 @@ def test_configs_name_only_code_that_is_installed(bundle):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("train", "train.yaml"), ("infer", "inference.yaml")])
-def test_monai_finds_every_property(bundle, kind, name, prepared, tmp_path):
+def test_monai_finds_every_property(bundle, kind, name, prepared, prepared_pictures, tmp_path):
     options = {**TINY, "output_dir": str(tmp_path), "dataset_dir": prepared}
+    if bundle.name in RADIOGRAPHS:
+        options = {**options, **SMALL[bundle.name], "dataset_dir": prepared_pictures}
+        options.pop("width" if "n_filters" in options else "nothing", None)
     if bundle.name == "ct_lungs":
         options = {**SMALL[bundle.name], "epochs": 2, "device": "cpu", "output_dir": str(tmp_path)}
     if bundle.name == TUMOR:
