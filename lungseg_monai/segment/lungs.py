@@ -1,8 +1,11 @@
 """Both lungs of a chest CT, by the bundle ct_lungs: all stages from the image to labels on its own grid."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,25 @@ from lungseg_monai.segment.infer import MOST_VOXELS
 from lungseg_monai.segment.infer import probabilities as infer
 from lungseg_monai.segment.options import LungOptions
 from lungseg_monai.segment.result import Flag, Segmentation
+from lungseg_monai.segment.spread import Labels
 
 NEEDED = ("cc3d", "fill_voids", "scipy")  # imported when the first image needs them: asked for before that
 LARGE_IMAGE_BYTES = 2**29  # beside such an image the network gets half as many voxels at once
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """An image that the network has seen. On the network's grid `view`: found, (3, I, J, K) float32, what it said;
+    body, of body_of; classical, the lungs by threshold. stages: what was spent so far.
+    """
+
+    image: Image
+    flags: tuple[Flag, ...]
+    view: View
+    found: NDArray[np.float32]
+    body: Labels
+    classical: Labels
+    stages: Stages
 
 
 class LungModel:
@@ -56,6 +75,7 @@ class LungModel:
         self.spacing_mm, self.window_hu = float(spacing_mm), (float(window_hu[0]), float(window_hu[1]))
         self.mirror = mirror
         self.threads = threads or cores()
+        self._network_lock = Lock()
         self.network: Backend = open_backend(Path(bundle), backend, device, threads)
         self.facts: dict[str, Any] = {
             "bundle": Path(bundle).name,
@@ -68,6 +88,10 @@ class LungModel:
 
     def segment(self, image: Image, *, probabilities: bool = False) -> Segmentation:
         """Lungs of one CT. Where there are none: no labels and the alarm "no_lung". Raises ImageError for no CT."""
+        return self.complete(self.begin(image), probabilities=probabilities)
+
+    def begin(self, image: Image) -> Begun:
+        """The first part of `segment`: all that needs the network. May run beside `complete` of another image."""
         from lungseg_monai.segment.checks import check_image
 
         stages = Stages()
@@ -76,7 +100,18 @@ class LungModel:
         with stages.stage("grid"):
             view = to_network_grid(image, self.spacing_mm)
             view = view.crop(body_box(view.hu, self.spacing_mm))
-        decision = self._decided(image, view, stages)
+        if image.array_ijk.nbytes > LARGE_IMAGE_BYTES:  # one after the other, for their memory
+            found = self._asked(view, MOST_VOXELS // 2, stages)
+            return Begun(image, flags, view, found, *self._classical(view, stages), stages)
+        with ThreadPoolExecutor(1) as beside:
+            classical = beside.submit(self._classical, view, stages)
+            found = self._asked(view, MOST_VOXELS, stages)
+            return Begun(image, flags, view, found, *classical.result(), stages)
+
+    def complete(self, begun: Begun, *, probabilities: bool = False) -> Segmentation:
+        """The second part of `segment`: from what the network said of an image to its labels."""
+        image, view, stages = begun.image, begun.view, begun.stages
+        decision = self._decided(begun)
         with stages.stage("back"):
             labels, box = labels_on_image(decision.probability, view, self.threads)
         if box is not None:
@@ -89,34 +124,46 @@ class LungModel:
         return Segmentation(
             labels_ijk=labels,
             names=self.names,
-            flags=(*flags, *decision.flags, *self._notes()),
+            flags=(*begun.flags, *decision.flags, *self._notes()),
             confidence=decision.confidence,
             timings_s=dict(stages.seconds),
             probability=held,
             facts={"network_shape_ijk": list(view.hu.shape)},
         )
 
-    def _decided(self, image: Image, view: View, stages: Stages) -> Any:
-        """The network's word, and what the rules and a second opinion make of it."""
-        from dataclasses import replace
-
-        from lungseg_monai.segment.laterality import check_sides
-        from lungseg_monai.segment.opinion import second_opinion
-        from lungseg_monai.segment.rules import decide
-
-        most = MOST_VOXELS // 2 if image.array_ijk.nbytes > LARGE_IMAGE_BYTES else MOST_VOXELS
-        with stages.stage("network"):
+    def _asked(self, view: View, most: int, stages: Stages) -> NDArray[np.float32]:
+        """What the network says, (3, I, J, K). One image at a time: it takes all cores, and much memory."""
+        with self._network_lock, stages.stage("network"):
             found = infer(view.hu, self.network, self.window_hu, most)
             if self.mirror and most == MOST_VOXELS:
                 again = infer(np.ascontiguousarray(view.hu[::-1]), self.network, self.window_hu, most)
                 found += again[[0, 2, 1], ::-1]
                 found *= 0.5
-        with stages.stage("rules"):
-            body = body_of(view.hu, (self.spacing_mm,) * 3)
-            decision = decide(found, view.hu, self.spacing_mm, self.options, body)
+        return found
+
+    def _classical(self, view: View, stages: Stages) -> tuple[Labels, Labels]:
+        """Where the body is, and the lungs that the threshold method finds in it: neither needs the network."""
+        from lungseg_monai.segment.threshold import threshold_lungs_lps
+
         with stages.stage("second opinion"):
-            doubts = check_sides(decision.labels, view.hu, self.spacing_mm)
-            doubts += second_opinion(decision.labels, view.hu, self.spacing_mm, body)
+            spacing = (self.spacing_mm,) * 3
+            body = body_of(view.hu, spacing)
+            return body, threshold_lungs_lps(view.hu, spacing, body)
+
+    def _decided(self, begun: Begun) -> Any:
+        """The network's word, and what the rules and a second opinion make of it."""
+        from dataclasses import replace
+
+        from lungseg_monai.segment.laterality import check_sides
+        from lungseg_monai.segment.opinion import doubts_of
+        from lungseg_monai.segment.rules import decide
+
+        hu = begun.view.hu
+        with begun.stages.stage("rules"):
+            decision = decide(begun.found, hu, self.spacing_mm, self.options, begun.body)
+        with begun.stages.stage("second opinion"):
+            doubts = check_sides(decision.labels, hu, self.spacing_mm)
+            doubts += doubts_of(decision.labels, begun.classical, hu, self.spacing_mm)
         return replace(decision, flags=(*decision.flags, *doubts))
 
     def _refine(self, labels: NDArray[np.uint8], image: Image, box: Box) -> None:

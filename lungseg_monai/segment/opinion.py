@@ -20,7 +20,11 @@ def second_opinion(
     body: of body_of, where it is known already. Dense lung, which thresholds miss by their nature, is left out of it.
     "check": where a lung is cut by the image's edge or open to other air it is the threshold method that is wrong.
     """
-    other = threshold_lungs_lps(hu, (spacing_mm,) * 3, body)
+    return doubts_of(labels, threshold_lungs_lps(hu, (spacing_mm,) * 3, body), hu, spacing_mm)
+
+
+def doubts_of(labels: Labels, other: Labels, hu: NDArray[np.float32], spacing_mm: float) -> tuple[Flag, ...]:
+    """As second_opinion, where the threshold method's labels are known already."""
     told = []
     for side, name in ((1, "lung_right"), (2, "lung_left")):
         theirs = other == side

@@ -22,21 +22,39 @@ Labels = NDArray[np.uint8]
 def write_preview(
     folder: Path, image: Image, labels_ijk: Labels, stem: str, beside: Mapping[str, Labels] | None = None
 ) -> None:
-    """Write folder/ct.nii.gz (int16 HU, means of blocks of voxels, clipped to WINDOW_HU) and folder/<stem>.nii.gz.
+    """As write_preview_image, and folder/<stem>.nii.gz: the labels of the voxel in the middle of each block.
 
-    The labels are those of the voxel in the middle of each block. Axes are the image's. beside: further labels, by
-    what their file is called. Raises OutputError.
+    beside: further labels, by what their file is called. Raises OutputError.
+    """
+    write_preview_image(folder, image)
+    write_preview_labels(folder, image, {stem: labels_ijk, **(beside or {})})
+
+
+def write_preview_image(folder: Path, image: Image) -> None:
+    """Write folder/ct.nii.gz: int16 HU, means of blocks of voxels, clipped to WINDOW_HU; axes are the image's.
+
+    Raises OutputError.
     """
     factors = preview_factors(image.array_ijk.shape, image.spacing_mm)
-    affine_ras = image.affine_ras.copy()
-    affine_ras[:3, 3] += image.affine_ras[:3, :3] @ ((np.array(factors) - 1) / 2)
-    affine_ras[:3, :3] *= factors
-    write_nifti(folder / "ct.nii.gz", block_means(image.array_ijk, factors), affine_ras)
-    for name, labels in {stem: labels_ijk, **(beside or {})}.items():
+    write_nifti(folder / "ct.nii.gz", block_means(image.array_ijk, factors), _preview_affine(image, factors))
+
+
+def write_preview_labels(folder: Path, image: Image, masks: Mapping[str, Labels]) -> None:
+    """Write folder/<name>.nii.gz for each of `masks`, on the preview's grid. Raises OutputError."""
+    factors = preview_factors(image.array_ijk.shape, image.spacing_mm)
+    affine_ras = _preview_affine(image, factors)
+    for name, labels in masks.items():
         kept = [n // f * f for n, f in zip(labels.shape, factors, strict=True)]
         # in blocks of an even number half a voxel beside their centre, which no eye sees
         nearest = labels[tuple(slice(f // 2, n, f) for n, f in zip(kept, factors, strict=True))]
         write_nifti(folder / f"{name}.nii.gz", nearest, affine_ras)
+
+
+def _preview_affine(image: Image, factors: tuple[int, int, int]) -> NDArray[np.float64]:
+    affine_ras = image.affine_ras.copy()
+    affine_ras[:3, 3] += image.affine_ras[:3, :3] @ ((np.array(factors) - 1) / 2)
+    affine_ras[:3, :3] *= factors
+    return affine_ras
 
 
 def preview_factors(shape_ijk: tuple[int, ...], spacing_mm: tuple[float, ...]) -> tuple[int, int, int]:

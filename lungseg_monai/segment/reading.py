@@ -36,6 +36,7 @@ class Loaded:
     """A case that was read. series, slices: of DICOM, for exports that refer to it. facts: for case.json.
 
     scratch: a folder with what was unpacked, to be removed by `close`. began: when reading began, by perf_counter.
+    begun: what the model has made of it so far.
     """
 
     case: Case
@@ -47,6 +48,7 @@ class Loaded:
     plan: CasePlan | None = None
     scratch: Path | None = None
     began: float = field(default_factory=time.perf_counter)
+    begun: Any = None
 
     @property
     def grid(self) -> Grid:

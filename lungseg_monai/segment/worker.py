@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from data_prep.errors import OutputError, PrepError
@@ -24,6 +25,8 @@ from lungseg_monai.segment.result import Flag, Segmentation
 FOREIGN = "the folder {} is there already and was not made by lungseg segment: move it, or choose another --out"
 OTHER_INPUT = "the folder {} holds the result of another input: choose another --out, or --overwrite"
 MOST_AHEAD = 0.25  # of the free memory, for a case that is read ahead
+LEAST_TO_BEGIN = 2**30  # of free memory: the network takes a third of that, and what is finished beside it as much
+MOST_TO_BEGIN = 2**29  # bytes of a case's voxels: beside a larger one nothing else is done
 NO_ROOM = (
     "bad_alloc",
     "out of memory",
@@ -102,6 +105,19 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # whatever goes wrong with one case costs no other
             return self._trouble(case, error)
 
+    def begin(self, case: Case, loaded: "Loaded | Outcome") -> "Loaded | Outcome":
+        """Have the network see what `prepare` read, where the model can do that apart; in a thread beside `finish`."""
+        begin = getattr(self.model, "begin", None)
+        if begin is None or not isinstance(loaded, Loaded):
+            return loaded
+        try:
+            with loaded.stages.stage("segment"):
+                loaded.begun = begin(loaded.image)
+            return loaded
+        except Exception as error:  # noqa: BLE001
+            loaded.close()
+            return self._trouble(case, error)
+
     def finish(self, case: Case, loaded: "Loaded | Outcome") -> Outcome:
         """Segment and write what `prepare` read."""
         if isinstance(loaded, Outcome):
@@ -149,14 +165,16 @@ class Worker:
         wanted = self.settings.outputs
         with ThreadPoolExecutor(2) as beside:
             hashing = beside.submit(voxel_hash, loaded.image)
+            previews = [beside.submit(_preview_image, partial, loaded)] if wanted.preview else []
             with loaded.stages.stage("segment"):
-                whole = self.model.segment(loaded.image, probabilities=wanted.probabilities)
+                whole = self._whole(loaded)
             chosen = choose_roi(whole, wanted.roi, self.model.stem)
             measuring = beside.submit(_measured, loaded, all_masks(self.model.stem, chosen))
-            preview = beside.submit(self._preview, partial, loaded, chosen) if wanted.preview else None
+            if wanted.preview:
+                previews.append(beside.submit(self._preview_labels, partial, loaded, chosen))
             files = write_all(partial, self.model.stem, loaded, chosen, wanted)
             measures, input_hash = measuring.result(), hashing.result()
-            if preview is not None:
+            for preview in previews:
                 preview.result()
         record = self._record(case, loaded, chosen, files) | measures
         record["hashes"] = {"input": input_hash, "weights": _weights(self.model.facts), "outputs": {}}
@@ -164,12 +182,22 @@ class Worker:
         record = put_in_place(partial, self.out / case.name, record)
         return Outcome(case.name, entry_of(record, case.where), seconds=record["timings_s"])
 
-    def _preview(self, partial: Path, loaded: Loaded, chosen: Segmentation) -> None:
-        from lungseg_monai.segment.preview import write_preview
+    def _whole(self, loaded: Loaded) -> Segmentation:
+        """All that the model finds, from where `begin` left off."""
+        wanted, begun = self.settings.outputs.probabilities, loaded.begun
+        if begun is None:
+            return self.model.segment(loaded.image, probabilities=wanted)
+        loaded.begun = None
+        complete: Any = self.model
+        found: Segmentation = complete.complete(begun, probabilities=wanted)
+        return found
+
+    def _preview_labels(self, partial: Path, loaded: Loaded, chosen: Segmentation) -> None:
+        from lungseg_monai.segment.preview import write_preview_labels
 
         with loaded.stages.stage("preview"):
-            others = {stem: one.labels_ijk for stem, one in chosen.beside.items()}
-            write_preview(partial / "preview", loaded.image, chosen.labels_ijk, self.model.stem, others)
+            masks = {stem: one.labels_ijk for stem, one in all_masks(self.model.stem, chosen).items()}
+            write_preview_labels(partial / "preview", loaded.image, masks)
 
     def _record(self, case: Case, loaded: Loaded, found: Segmentation, files: Files) -> dict[str, Any]:
         """case.json but for measures and hashes (docs/reference/segment-files.md)."""
@@ -216,9 +244,10 @@ class Worker:
 def prefetching(worker: Worker, cases: Sequence[Case]) -> Iterator[Outcome | dict[str, Any]]:
     """First the model's facts, then outcomes in order.
 
-    While one case is segmented the next is read, where memory has room for it. Raises as Worker.model does, before
-    anything is segmented.
+    While one case is segmented the next is read and, if the model can do that apart, seen by its network, where memory
+    has room for it. Raises as Worker.model does, before anything is segmented.
     """
+    over = Event()
     with ThreadPoolExecutor(1) as pool:
         upcoming: Future[Loaded | Outcome] | None = pool.submit(worker.prepare, cases[0])
         try:
@@ -226,13 +255,23 @@ def prefetching(worker: Worker, cases: Sequence[Case]) -> Iterator[Outcome | dic
             for case, following in zip_longest(cases, cases[1:]):
                 ready = worker.prepare(case) if upcoming is None else upcoming.result()
                 fits = following is not None and _has_room(following)
-                upcoming = pool.submit(worker.prepare, following) if fits else None
+                upcoming = pool.submit(_ahead, worker, following, over) if fits else None
                 yield worker.finish(case, ready)
                 del ready
         finally:
+            over.set()
             left = None if upcoming is None else upcoming.result()  # broken off
             if isinstance(left, Loaded):
                 left.close()
+
+
+def _ahead(worker: Worker, case: Case, over: Event) -> "Loaded | Outcome":
+    """What can be done of `case` while another is finished."""
+    ready = worker.prepare(case)
+    free = free_bytes()
+    if over.is_set() or (free is not None and free < LEAST_TO_BEGIN) or case.nbytes > MOST_TO_BEGIN:
+        return ready
+    return worker.begin(case, ready)
 
 
 def _has_room(case: Case) -> bool:
@@ -269,6 +308,13 @@ def _stopped(case: Case, status: str, why: str) -> Outcome:
 def stopped(case: Case, why: str) -> Outcome:
     """A case whose process came to an end."""
     return _stopped(case, "failed", why)
+
+
+def _preview_image(partial: Path, loaded: Loaded) -> None:
+    from lungseg_monai.segment.preview import write_preview_image
+
+    with loaded.stages.stage("preview"):
+        write_preview_image(partial / "preview", loaded.image)
 
 
 def _once(flags: tuple[Flag, ...]) -> list[Flag]:
