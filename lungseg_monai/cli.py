@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from data_prep import __version__
-from data_prep.errors import OutputError
+from data_prep.errors import PrepError
+from data_prep.errors import UsageError as PrepUsageError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
 from lungseg_monai.commands import doctor, evaluate, report, reproduce, segment, tune
 from lungseg_monai.errors import LungsegError, UsageError
@@ -24,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except UsageError as error:
+    except (UsageError, PrepUsageError) as error:
         return complain("lungseg", error, USAGE)
-    except (LungsegError, OutputError) as error:
+    except (LungsegError, PrepError) as error:
         return complain("lungseg", error, NOTHING)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.errors import PrepError
+from data_prep.remote import open_source
 from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.io import Grid, grid_of, read_json
 from lungseg_monai.pictures.files import picture_grid
@@ -85,7 +87,7 @@ def select_cases(
     fold: int | None = None,
     optional: Sequence[str] = (),
 ) -> CaseLists:
-    """Read dataset.json and datalist.json of a PREPARED folder and check the files that they name.
+    """Read dataset.json and datalist.json of a PREPARED folder (or of a URL) and check the files that they name.
 
     `labels` says which targets a case must offer: {lungs: [lung_left, lung_right]} takes cases with ROIs labelled
     `lungs`, else those with all of the parts; None asks for none. `fold` makes that fold the validation list.
@@ -102,7 +104,7 @@ def select_cases(
     unknown = [section for section in needed if section not in SECTIONS]
     if unknown:
         raise ConfigError(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
-    folder = Path(dataset_dir)
+    folder = _here(dataset_dir)
     dataset = _read(folder / "dataset.json", "lungseg-prep dicom2nifti DICOM_FOLDER PREPARED")
     datalist = _read(folder / "datalist.json", f"lungseg-prep split {folder / 'dataset.json'}")
     try:
@@ -127,6 +129,14 @@ def select_cases(
         if not lists.section(section):
             raise DatasetError(_none_left(folder, section, left_out, known, labels))
     return lists
+
+
+def _here(dataset_dir: str | Path) -> Path:
+    """The folder, copied here first where a URL names it."""
+    try:
+        return open_source(dataset_dir)
+    except PrepError as error:
+        raise DatasetError(str(error)) from error
 
 
 def check_labels(labels: Labels) -> None:

@@ -1,4 +1,4 @@
-"""`lungseg segment`: left and right lungs of chest CT, or lung tumours."""
+"""`lungseg segment`: left and right lungs of chest CT and chest X-rays, or lung tumours."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.commands.places import add_cache, out_of, place, source_of
 from data_prep.terminal import PARTLY, add_command, complain, progress, tell
 from lungseg_monai.errors import UsageError
 
@@ -20,23 +21,29 @@ THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def add(commands: Any) -> None:
-    command = add_command(commands, "segment", "find the left and the right lung, or lung tumours, in chest CT", run)
+    command = add_command(commands, "segment", "find the lungs in chest CT or X-rays, or lung tumours in CT", run)
     command.add_argument(
         "inputs",
-        type=Path,
+        type=place,
         nargs="+",
         metavar="INPUT",
-        help="a DICOM folder with anything in it, a zip archive, files (DICOM, NIfTI, NRRD, MHA), a prepared folder or "
-        "a cohort; names don't matter",
+        help="a DICOM folder with anything in it, a zip archive, files (DICOM, NIfTI, NRRD, MHA; X-rays: PNG, JPEG, "
+        "TIFF, BMP, DICOM), a glob, a prepared folder, a cohort, or a URL of these; names don't matter",
     )
     command.add_argument(
-        "--out", type=_folder, required=True, metavar="OUT", help="where <case>/lungs.nii.gz or tumor.nii.gz goes"
+        "--out",
+        type=_folder,
+        required=True,
+        metavar="OUT",
+        help="where <case>/lungs.nii.gz, lungs.png (X-rays) or tumor.nii.gz goes; a folder or a URL",
     )
     _add_outputs(command.add_argument_group("results"))
     _add_model(command.add_argument_group("model"))
+    _add_radiographs(command.add_argument_group("X-rays (--model cxr_lung_unet)"))
     _add_tumors(command.add_argument_group("tumours (--model ct_tumor_recurrent_denseunet)"))
     _add_work(command.add_argument_group("many cases"))
     _add_choice(command.add_argument_group("which series, and what cases are called"))
+    add_cache(command)
     command.add_argument("--verbose", action="store_true", help="say all flags, and what was passed over")
     command.add_argument("--timings", action="store_true", help="say on stderr how long each stage took")
 
@@ -44,9 +51,9 @@ def add(commands: Any) -> None:
 def _add_outputs(group: Any) -> None:
     group.add_argument(
         "--format",
-        default="nifti",
         metavar="A,B",
-        help="of nifti, rtstruct, seg, nrrd, with commas between (default nifti); rtstruct and seg need DICOM",
+        help="of nifti, rtstruct, seg, nrrd, with commas between (default nifti); rtstruct and seg need DICOM; X-rays: "
+        "png alone",
     )
     group.add_argument(
         "--roi",
@@ -60,8 +67,10 @@ def _add_outputs(group: Any) -> None:
     group.add_argument(
         "--mirror", action="store_true", help="ask the network twice, once mirrored: slower, a little better"
     )
-    group.add_argument("--save-probabilities", action="store_true", help="write probability.nii.gz, in percent")
-    group.add_argument("--no-preview", action="store_true", help="don't write the small images that a report shows")
+    group.add_argument(
+        "--save-probabilities", action="store_true", help="write probability.nii.gz, in percent (X-rays: .png)"
+    )
+    group.add_argument("--no-preview", action="store_true", help="don't write the images that a report shows")
     group.add_argument("--report", action="store_true", help="write OUT/report.html to look at all cases")
     group.add_argument("--overwrite", action="store_true", help="segment cases again that are there already")
 
@@ -75,12 +84,20 @@ def _add_model(group: Any) -> None:
     group.add_argument("--threads", type=int, metavar="N", help="on the CPU, of one process (default: all cores)")
 
 
+def _add_radiographs(group: Any) -> None:
+    group.add_argument(
+        "--convention",
+        choices=("visible", "anatomical"),
+        help="lungs as they are seen, without what the heart hides, or with it (default: as the model was trained)",
+    )
+
+
 def _add_tumors(group: Any) -> None:
     group.add_argument(
         "--within", choices=("lungs",), help="find the lungs first, look in and around them alone, and write both"
     )
     group.add_argument(
-        "--weights", type=_folder, metavar="RUN", help="weights of your own: a run's folder, a checkpoint"
+        "--weights", type=_weights, metavar="RUN", help="weights of your own: a run's folder, a checkpoint"
     )
     group.add_argument(
         "--allow-phantom-weights", action="store_true", help="use weights that have seen phantoms alone on other images"
@@ -92,7 +109,8 @@ def _add_tumors(group: Any) -> None:
     group.add_argument(
         "--rules",
         choices=("tuned", "recommended", "paper", "authors_code"),
-        help="from probabilities to a mask: by lungseg tune where it was run (default), or as named",
+        help="from probabilities to a mask: by lungseg tune where it was run (default), or as named; X-rays: "
+        "recommended (default) or paper",
     )
     group.add_argument(
         "--threshold", type=float, metavar="P", help="tumour is what is likelier than this (default 0.7)"
@@ -138,10 +156,16 @@ def _add_choice(group: Any) -> None:
     )
 
 
-def _folder(text: str) -> Path:
+def _folder(text: str) -> Path | str:
     """An empty name, as of a shell's variable that is not set, would be the current folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("its name is empty: name the folder for the results")
+    return place(text)
+
+
+def _weights(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("its name is empty: name a run's folder or a checkpoint")
     return Path(text)
 
 
@@ -160,16 +184,18 @@ def run(arguments: argparse.Namespace) -> int:
     settings, choice = _settings(arguments), _choice(arguments)
     from lungseg_monai.segment.run import segment
 
-    result = segment(
-        arguments.inputs,
-        arguments.out,
-        settings,
-        choice=choice,
-        jobs=arguments.jobs,
-        memory_gb=arguments.memory_gb,
-        report=arguments.report,
-        progress=progress(arguments),
-    )
+    inputs = [source_of(arguments, one) for one in arguments.inputs]
+    with out_of(arguments) as out:
+        result = segment(
+            inputs,
+            out,
+            settings,
+            choice=choice,
+            jobs=arguments.jobs,
+            memory_gb=arguments.memory_gb,
+            report=arguments.report,
+            progress=progress(arguments),
+        )
     if arguments.timings:
         print(result.stages.table(), file=sys.stderr)  # noqa: T201
     told = tell(arguments, result.table(verbose=arguments.verbose), result.as_dict())
@@ -188,16 +214,35 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
             raise UsageError(f"{name} {value}: wanted 1 or more")
     if arguments.memory_gb is not None and not arguments.memory_gb >= LEAST_MEMORY_GB:
         raise UsageError(f"--memory-gb {arguments.memory_gb:g}: no model runs in less than {LEAST_MEMORY_GB:g}")
-    formats = tuple(dict.fromkeys(filter(None, (one.strip() for one in arguments.format.split(",")))))
     return Settings(
         model=arguments.model,
         device=arguments.device,
         backend=arguments.backend,
         threads=arguments.threads,
         options=_model_options(arguments),
-        outputs=OutputOptions(formats, arguments.roi, arguments.save_probabilities, not arguments.no_preview),
+        outputs=OutputOptions(
+            _formats(arguments), arguments.roi, arguments.save_probabilities, not arguments.no_preview
+        ),
         overwrite=arguments.overwrite,
     )
+
+
+def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Those that were asked for; of radiographs there is only one, which OutputOptions need not know."""
+    if arguments.format is None:
+        return ("nifti",)
+    formats = tuple(dict.fromkeys(filter(None, (one.strip() for one in arguments.format.split(",")))))
+    if not _of_radiographs(arguments):
+        return formats
+    if formats != ("png",):
+        raise UsageError(f"--format {arguments.format}: masks of X-rays are written as PNG; leave --format out")
+    return ("nifti",)
+
+
+def _of_radiographs(arguments: argparse.Namespace) -> bool:
+    from lungseg_monai.segment.models import modality_of
+
+    return modality_of(arguments.model) == "CR"
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -210,7 +255,8 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "allow_phantom_weights": arguments.allow_phantom_weights or None,
         "stride": arguments.stride,
         "precision": arguments.precision,
-        "rules_name": arguments.rules,
+        "convention": arguments.convention,
+        "rules" if _of_radiographs(arguments) else "rules_name": arguments.rules,
         "threshold": arguments.threshold,
         "kernel": arguments.kernel,
         "radius_mm": arguments.kernel_mm,

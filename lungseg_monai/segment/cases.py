@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.case import public
 from data_prep.errors import DatasetError, NothingToDoError
 from data_prep.errors import UsageError as PrepUsageError
+from data_prep.files import walk
 from data_prep.identity import CaseId, hashed, load_or_create_salt
 from data_prep.options import ConvertOptions, MaskOptions, StackOptions
 from data_prep.plan import CasePlan, Context, fingerprint, make_plans
@@ -23,8 +24,12 @@ from lungseg_monai import errors
 OUR_FILES = ("segment.json", "report.html", "report.csv", "review.csv", "report_files")  # no case may be called so
 DRAWINGS = "RTSTRUCT or SEG: not needed to segment"
 EARLIER = "result of lungseg segment: not segmented again"
+TAKE_XRAY = "lungseg segment --model cxr_lung_unet takes X-rays"
+PICTURE = f"a picture, no CT: {TAKE_XRAY}"
+XRAYS = ("Radiography Image", "X-Ray Image")  # in the names of what is passed over
 WANTED = "wanted CT: a DICOM folder, a zip archive of DICOM files, or NIfTI, NRRD or MetaImage files"
 BESIDE = "image or mask file beside DICOM CT: name the file itself to have it segmented"
+MOST_LOOKED_AT = 2000  # files, for a picture among them
 NO_SALT = b"lungseg segment: plain files"
 
 
@@ -101,10 +106,28 @@ def find_cases(
     ]
     if not plans:
         reasons = "; ".join(f"{one['where']}: {one['reason']}" for one in [*refused, *ignored][:4])
+        xrays = f". {TAKE_XRAY}" if TAKE_XRAY not in reasons and _holds_xrays(inputs, ignored, skip) else ""
         raise errors.NothingToDoError(
-            f"nothing to segment in {', '.join(map(str, inputs[:4]))} ({reasons or 'no CT'}); {WANTED}"
+            f"nothing to segment in {', '.join(map(str, inputs[:4]))} ({reasons or 'no CT'}); {WANTED}{xrays}"
         )
     return Cases(_cases(plans, found, context, wanted), refused, ignored)
+
+
+def _holds_xrays(inputs: Sequence[Path], ignored: Sequence[dict[str, Any]], skip: Path | None) -> bool:
+    """Whether pictures, or X-rays in DICOM, are among what was passed over."""
+    if any(name in one["reason"] for one in ignored for name in XRAYS):
+        return True
+    return any(_is_picture(path) for one in inputs for path in walk(one, skip).files[:MOST_LOOKED_AT])
+
+
+def _is_picture(path: Path) -> bool:
+    from data_prep.radiographs.picture import is_picture
+
+    try:
+        with path.open("rb") as stream:
+            return is_picture(stream.read(16))
+    except OSError:
+        return False
 
 
 def _cases(plans: Sequence[CasePlan], found: Scan, context: Context, options: ConvertOptions) -> list[Case]:
@@ -155,6 +178,9 @@ def _look(
     for path in inputs if len(inputs) == 1 else [one.absolute() for one in inputs]:
         if path.is_file() and ending(path):
             volumes.append((_file_name(path), VolumeCase(stem(path), path)))
+            continue
+        if path.is_file() and _is_picture(path):
+            whole.refused.append(Refusal("file", whole.where(path), PICTURE))
             continue
         prepared = _prepared(path, whole)
         if prepared is not None:
@@ -261,7 +287,9 @@ def _prepared(folder: Path, whole: Scan) -> list[tuple[str, VolumeCase]] | None:
         if not path.is_file():
             whole.refused.append(Refusal("file", whole.where(path), "missing, though dataset.json names it"))
         elif not ending(path):
-            whole.refused.append(Refusal("file", whole.where(path), f"an image of {entry['modality']}: wanted CT"))
+            whole.refused.append(
+                Refusal("file", whole.where(path), f"an image of {entry['modality']}, no CT: {TAKE_XRAY}")
+            )
         else:
             volumes.append((str(entry["id"]), VolumeCase(str(entry["id"]), path)))
     return volumes

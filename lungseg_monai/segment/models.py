@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg_monai.bundle import bundle_path
-from lungseg_monai.errors import ModelError, UsageError
+from lungseg_monai.errors import LungsegError, ModelError, UsageError
 from lungseg_monai.segment.backends.weights import table_of
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.result import Segmentation
 
 OURS = "lungseg_monai."
+PICTURES = "lungseg_monai.segment.pictures.PictureModel"
 
 
 class Model(Protocol):
@@ -53,6 +54,18 @@ def open_model(
     model: Model = made(bundle=bundle, device=device, backend=backend, threads=threads, **arguments)
     model.facts.update(weights_facts(bundle, model.facts.get("weights_sha256")))
     return model
+
+
+def modality_of(name: str) -> str:
+    """What images the model of the bundle `name` takes: "CR" for radiographs, else "CT". Nothing heavy is loaded.
+
+    A bundle that is not there or names no segmenter counts as CT: `open_model` says what is wrong with it.
+    """
+    try:
+        target = str(_segmenter(name, bundle_path(name)).get("_target_", ""))
+    except LungsegError:
+        return "CT"
+    return "CR" if target == PICTURES else "CT"
 
 
 def weights_facts(bundle: Path, used: str | None) -> dict[str, str]:

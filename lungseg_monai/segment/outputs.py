@@ -150,7 +150,7 @@ def _write_probabilities(folder: Path, loaded: Loaded, found: Segmentation, file
             files.written[f"probability_{name}"] = f"probability_{name}.nii.gz"
 
 
-def _summed(probability: NDArray[np.float16]) -> NDArray[np.float16]:
+def _summed(probability: NDArray[np.floating]) -> NDArray[np.floating]:
     return probability[0] if len(probability) == 1 else probability.sum(axis=0, dtype=np.float16)
 
 

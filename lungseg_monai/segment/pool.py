@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.work import GIVE_UP_S, bound_memory, die_with_parent, how_it_ended
 from lungseg_monai.errors import LungsegError, ModelError
 from lungseg_monai.segment.cases import Case
-from lungseg_monai.segment.worker import Outcome, Settings, Worker, stopped
+from lungseg_monai.segment.worker import Outcome, Settings, open_worker, stopped
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -121,7 +121,7 @@ def _serve(settings: Settings, out: Path, link: "Connection", memory_gb: float |
     threading.Thread(target=die_with_parent, daemon=True).start()
     bound_memory(memory_gb)
     try:
-        worker = Worker(settings, out)
+        worker = open_worker(settings, out)
         facts = dict(worker.model.facts)
     except MemoryError:
         link.send(ModelError("the model needs more memory than there is, or than --memory-gb allows"))

@@ -25,6 +25,7 @@ class Segmentation:
     """labels_ijk: uint8 on exactly the image's grid, 0 background. names: label -> ROI name, e.g. 1 -> "lung_right".
 
     probability: (C, I, J, K) float16 for the labels in the order of `names`, only where it was asked for.
+    Of a radiograph labels_ijk is (rows, columns), and probability float32 (1, rows, columns), of either lung.
     confidence: by ROI name, 0 to 1. timings_s: seconds by stage. beside: what else was found on the way, by what its
     masks are called ("lungs"), on the same grid; its flags and times are among these.
     """
@@ -34,6 +35,6 @@ class Segmentation:
     flags: tuple[Flag, ...] = ()
     confidence: Mapping[str, float] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
-    probability: NDArray[np.float16] | None = None
+    probability: NDArray[np.floating] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # whatever else belongs into case.json
     beside: Mapping[str, "Segmentation"] = field(default_factory=dict)

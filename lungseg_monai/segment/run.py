@@ -1,8 +1,8 @@
 """INPUTs -> masks, many cases, each put in place when whole: what `lungseg segment` does."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from data_prep.progress import Progress, silent
 from data_prep.report import printable
 from data_prep.stages import Stages
 from lungseg_monai.errors import LungsegError, UsageError
-from lungseg_monai.segment.cases import Case, Cases, InputOptions, find_cases
+from lungseg_monai.segment.cases import Case, Cases, InputOptions
+from lungseg_monai.segment.inputs import expanded, fitted, found_cases
 from lungseg_monai.segment.journal import JOURNAL, Journal, tidy
-from lungseg_monai.segment.worker import Outcome, Settings, Worker, prefetching
+from lungseg_monai.segment.worker import Outcome, Settings, Worker, open_worker, prefetching
 
 SEVERE = {"alarm": 0, "check": 1, "note": 2}
 
@@ -102,30 +103,32 @@ def segment(
     memory_gb: what one of them may take (Linux). Raises UsageError, NothingToDoError (no image at all), ModelError, and
     data_prep's OutputError where `out` can't be written; in all of these cases finished cases stay.
     """
-    settings = settings or Settings()
-    inputs, out = [Path(one) for one in inputs], Path(out)
+    settings = fitted(settings or Settings())
+    inputs, out = expanded(inputs), Path(out)
     _refuse_nonsense(inputs, out, jobs)
     apart = jobs > 1 or memory_gb is not None
-    worker = None if apart else Worker(settings, out)  # opens its model from now on
+    worker = None if apart else open_worker(settings, out)  # opens its model from now on
     result = SegmentResult(out)
-    with result.stages.stage("scan"):
-        found = find_cases(inputs, skip=out, options=choice, progress=progress)
-    with writing(out):
-        fresh = not out.exists()
-        out.mkdir(parents=True, exist_ok=True)
-    try:
-        with alone_in(out):
-            tidy(out)
-            try:
-                with closing(_steps(found.cases, worker, settings, out, jobs, memory_gb)) as steps:
-                    _work_off(steps, found, result, settings, progress)
-            finally:  # broken off, by Ctrl-C or an error: its processes have ended
-                with suppress(OutputError):
-                    tidy(out)
-    finally:
-        if fresh:
-            with suppress(OSError):  # goes only if it is empty
-                out.rmdir()
+    with ExitStack() as held:
+        with result.stages.stage("scan"):
+            looking = found_cases(inputs, settings.model, skip=out, options=choice, progress=progress)
+            found = held.enter_context(looking)
+        with writing(out):
+            fresh = not out.exists()
+            out.mkdir(parents=True, exist_ok=True)
+        try:
+            with alone_in(out):
+                tidy(out)
+                try:
+                    with closing(_steps(found.cases, worker, settings, out, jobs, memory_gb)) as steps:
+                        _work_off(steps, found, result, settings, progress)
+                finally:  # broken off, by Ctrl-C or an error: its processes have ended
+                    with suppress(OutputError):
+                        tidy(out)
+        finally:
+            if fresh:
+                with suppress(OSError):  # goes only if it is empty
+                    out.rmdir()
     order = {case.name: number for number, case in enumerate(found.cases)}
     result.outcomes.sort(key=lambda one: order[one.name])
     if report:
@@ -210,9 +213,18 @@ def _place(one: Outcome) -> str:
     return f" (in {where})" if where and where.rpartition("/")[2] not in one.entry["error"] else ""
 
 
+def _sizes(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Volumes, or a radiograph's areas: in cm2 where the spacing is known, else in share of the picture."""
+    for name, ml in entry.get("volumes_ml", {}).items():
+        yield name, f"{ml:.0f} ml"
+    for name, area in entry.get("areas", {}).items():
+        known = area["cm2"] is not None
+        yield name, f"{area['cm2']:.0f} cm2" if known else f"{100 * area['share_of_picture']:.1f} %"
+
+
 def _lines(one: Outcome, verbose: bool) -> list[str]:
     entry = one.entry
-    volumes = ", ".join(f"{name} {ml:.0f} ml" for name, ml in entry["volumes_ml"].items())
+    volumes = ", ".join(f"{name} {size}" for name, size in _sizes(entry))
     flags = sorted(entry["flags"], key=lambda flag: SEVERE.get(flag["severity"], 1))
     shown = [flag for flag in flags if verbose or flag["severity"] != "note"]
     named = f"  {', '.join(flag['code'] for flag in shown)}" if shown else ""

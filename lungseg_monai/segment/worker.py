@@ -96,14 +96,18 @@ class Worker:
             earlier = self._earlier(case)
             if earlier is not None:
                 return earlier
-            loaded = load(case, self._partial(case).with_name(f"{self._partial(case).name}.unpacked"))
-            try:
-                return self._checked(loaded)
-            except BaseException:
-                loaded.close()
-                raise
+            return self.read(case)
         except Exception as error:  # noqa: BLE001  # whatever goes wrong with one case costs no other
             return self._trouble(case, error)
+
+    def read(self, case: Case) -> Any:
+        """The image of `case`, checked: a Loaded, or what a subclass has in its place."""
+        loaded = load(case, self._partial(case).with_name(f"{self._partial(case).name}.unpacked"))
+        try:
+            return self._checked(loaded)
+        except BaseException:
+            loaded.close()
+            raise
 
     def begin(self, case: Case, loaded: "Loaded | Outcome") -> "Loaded | Outcome":
         """Have the network see what `prepare` read, where the model can do that apart; in a thread beside `finish`."""
@@ -127,7 +131,7 @@ class Worker:
             with writing(partial):
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
-            return self._segmented(case, loaded, partial)
+            return self.segmented(case, loaded, partial)
         except Exception as error:  # noqa: BLE001
             return self._trouble(case, error)
         finally:
@@ -161,7 +165,8 @@ class Worker:
         loaded.image = image
         return loaded
 
-    def _segmented(self, case: Case, loaded: Loaded, partial: Path) -> Outcome:
+    def segmented(self, case: Case, loaded: Any, partial: Path) -> Outcome:
+        """Segment and write what `read` gave into `partial`, and put it in place."""
         wanted = self.settings.outputs
         with ThreadPoolExecutor(2) as beside:
             hashing = beside.submit(voxel_hash, loaded.image)
@@ -176,8 +181,8 @@ class Worker:
             measures, input_hash = measuring.result(), hashing.result()
             for preview in previews:
                 preview.result()
-        record = self._record(case, loaded, chosen, files) | measures
-        record["hashes"] = {"input": input_hash, "weights": _weights(self.model.facts), "outputs": {}}
+        record = self.record(case, loaded, chosen, files) | measures
+        record["hashes"] = {"input": input_hash, "weights": weights_of(self.model.facts), "outputs": {}}
         record["seconds"] = round(time.perf_counter() - loaded.began, 3)
         record = put_in_place(partial, self.out / case.name, record)
         return Outcome(case.name, entry_of(record, case.where), seconds=record["timings_s"])
@@ -199,7 +204,7 @@ class Worker:
             masks = {stem: one.labels_ijk for stem, one in all_masks(self.model.stem, chosen).items()}
             write_preview_labels(partial / "preview", loaded.image, masks)
 
-    def _record(self, case: Case, loaded: Loaded, found: Segmentation, files: Files) -> dict[str, Any]:
+    def record(self, case: Case, loaded: Any, found: Segmentation, files: Files) -> dict[str, Any]:
         """case.json but for measures and hashes (docs/reference/segment-files.md)."""
         held = contents(case)
         stages = loaded.stages.seconds | {f"segment: {key}": value for key, value in found.timings_s.items()}
@@ -288,7 +293,7 @@ def entry_of(record: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         "flags": record["flags"],
         "error": None,
         "seconds": record["seconds"],
-        "volumes_ml": record["volumes_ml"],
+        **{kind: record[kind] for kind in ("volumes_ml", "areas") if kind in record},
         "outputs_refused": record["outputs_refused"],
     }
 
@@ -303,6 +308,15 @@ def _stopped(case: Case, status: str, why: str) -> Outcome:
         "seconds": None,
     }
     return Outcome(case.name, {**entry, "volumes_ml": {}, "outputs_refused": {}})
+
+
+def open_worker(settings: Settings, out: Path) -> Worker:
+    """The worker for the images that the model takes."""
+    if models.modality_of(settings.model) != "CR":
+        return Worker(settings, out)
+    from lungseg_monai.segment.radiographs.worker import RadiographWorker
+
+    return RadiographWorker(settings, out)
 
 
 def stopped(case: Case, why: str) -> Outcome:
@@ -321,7 +335,8 @@ def _once(flags: tuple[Flag, ...]) -> list[Flag]:
     return list(dict.fromkeys(flags))
 
 
-def _weights(facts: Mapping[str, Any]) -> Any:
+def weights_of(facts: Mapping[str, Any]) -> Any:
+    """The hash of the weights that a model ran with."""
     return next((facts[key] for key in ("weights_sha256", "weights", "sha256") if key in facts), None)
 
 

@@ -1,0 +1,1 @@
+"""Chest radiographs through `lungseg segment`: found, read, judged, written and shown."""
