@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,66 +15,125 @@ from lungseg_monai.errors import UsageError
 
 if TYPE_CHECKING:
     from lungseg_monai.reproduce.made import Options
+    from lungseg_monai.reproduce.papers import Paper
 
-PAPERS = ("kamal",)
-TABLES = (2, 3, 4, 5, 6)
-# Options that replace a number of the bundle's setting: name on the command line -> key of train.yaml.
+KAMAL_TABLES = (2, 3, 4, 5, 6)
+NETWORKS = ("unet", "fcnn", "deeplabv3", "resnet50_unet")
+# Options that replace a number of the bundles' setting: name on the command line -> key of train.yaml.
 NUMBERS = ("epochs", "width", "patches_per_epoch", "batch_size", "seed")
 
 
 def add(commands: Any) -> None:
-    command = add_command(commands, "reproduce", "print a paper's tables again: train, predict and score them", run)
-    command.add_argument("paper", choices=PAPERS, metavar="PAPER", help="kamal")
+    what = "print a paper's tables again: train, predict and score them"
+    command = commands.add_parser("reproduce", help=what, description=f"{what[0].upper()}{what[1:]}.")
+    papers = command.add_subparsers(dest="paper", required=True, metavar="PAPER")
+    kamal = add_command(papers, "kamal", "tumours in CT by a recurrent 3D-DenseUNet: Tables 2 to 6", run)
+    _add_kamal(kamal, *_groups(kamal))
+    cxr = add_command(papers, "cxr", "lungs in radiographs by U-Net, FCNN and DeepLabV3: Table 2", run)
+    _add_radiographs(cxr, *_groups(cxr))
+    _add_networks(cxr)
+    kuppili = add_command(papers, "kuppili", "lungs in radiographs by a U-Net on ResNet50: its IoU", run)
+    _add_radiographs(kuppili, *_groups(kuppili))
+    kuppili.set_defaults(networks=("resnet50_unet",), ablate=None)
+
+
+def _groups(command: argparse.ArgumentParser) -> tuple[Any, Any]:
+    """What all papers ask: groups of data and of numbers."""
     where = command.add_argument_group("data")
     where.add_argument("--data", type=Path, metavar="PREPARED", help="prepared folder with datalist.json")
-    where.add_argument(
-        "--phantom",
-        type=int,
-        metavar="N",
-        help="instead of --data: make N phantom patients in OUT/phantom and use them",
-    )
     where.add_argument("--out", type=Path, required=True, metavar="OUT", help="where models and tables go")
+    numbers = command.add_argument_group("numbers (default: the setting's own)")
+    numbers.add_argument("--epochs", type=_count, metavar="N")
+    numbers.add_argument("--spatial-size", type=_count, metavar="S", help="pixels a row and column; 256 in the paper")
+    numbers.add_argument("--batch-size", type=_count, metavar="N")
+    numbers.add_argument("--seed", type=int, metavar="S")
+    _add_work(command.add_argument_group("work"))
+    return where, numbers
+
+
+def _add_work(group: Any) -> None:
+    group.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="models worked on side by side, each with its share of the cores: several with one thread each use a "
+        "machine better than one with all (default 1)",
+    )
+    group.add_argument("--device", default="auto", metavar="D", help="auto (default), cpu, cuda, cuda:1, mps")
+    group.add_argument(
+        "--threads",
+        type=_count,
+        metavar="N",
+        help="of each model on the CPU (default: all cores, shared out by --jobs)",
+    )
+    group.add_argument("--amp", action="store_true", help="train in mixed precision, on CUDA")
+    group.add_argument("--cache-gb", type=float, metavar="GB", help="memory for images while training, of each model")
+
+
+def _add_kamal(command: argparse.ArgumentParser, where: Any, numbers: Any) -> None:
+    command.set_defaults(networks=None, ablate=None)
+    where.add_argument(
+        "--phantom", type=_count, metavar="N", help="instead of --data: make N phantom patients in OUT/phantom"
+    )
     where.add_argument(
         "--undrawn",
         choices=("auto", "free", "skip"),
         default="auto",
         help="a case without any tumour ROI is free of tumour, or left out (default: free in a phantom, else left out)",
     )
-    _add_numbers(command.add_argument_group("numbers (default: the setting's own)"))
-    _add_work(command.add_argument_group("work"))
-
-
-def _add_numbers(group: Any) -> None:
-    group.add_argument("--tables", type=_tables, default=TABLES, metavar="2,3,…", help="default 2,3,4,5,6")
-    group.add_argument("--setting", choices=("recommended", "paper", "authors_code"), default="recommended")
-    group.add_argument("--epochs", type=_count, metavar="N")
-    group.add_argument(
+    numbers.add_argument("--tables", type=_tables, default=KAMAL_TABLES, metavar="2,3,…", help="default 2,3,4,5,6")
+    numbers.add_argument("--setting", choices=("recommended", "paper", "authors_code"), default="recommended")
+    numbers.add_argument(
         "--own-epochs", type=_count, metavar="N", help="of the line with our own loss (default: as all the others)"
     )
-    group.add_argument("--width", type=_count, metavar="W", help="channels of the first level; 32 in the paper")
-    group.add_argument("--spatial-size", type=_count, metavar="S", help="pixels a row and column; 256 in the paper")
-    group.add_argument("--patches-per-epoch", type=_count, metavar="N")
-    group.add_argument("--batch-size", type=_count, metavar="N")
-    group.add_argument("--seed", type=int, metavar="S")
+    numbers.add_argument("--width", type=_count, metavar="W", help="channels of the first level; 32 in the paper")
+    numbers.add_argument("--patches-per-epoch", type=_count, metavar="N")
+    numbers.add_argument(
+        "--stride", type=_count, default=1, metavar="N", help="of the windows in prediction (default 1)"
+    )
 
 
-def _add_work(group: Any) -> None:
-    group.add_argument("--stride", type=_count, default=1, metavar="N", help="of the windows in prediction (default 1)")
-    group.add_argument("--device", default="auto", metavar="D", help="auto (default), cpu, cuda, cuda:1, mps")
-    group.add_argument("--threads", type=_count, metavar="N", help="on the CPU (default: all cores)")
-    group.add_argument("--amp", action="store_true", help="train in mixed precision, on CUDA")
-    group.add_argument("--cache-gb", type=float, metavar="GB", help="memory for volumes while training")
+def _add_radiographs(command: argparse.ArgumentParser, where: Any, numbers: Any) -> None:
+    unset = dict.fromkeys(("tables", "own_epochs", "width", "patches_per_epoch"))
+    command.set_defaults(stride=1, undrawn="auto", **unset)
+    where.add_argument(
+        "--phantom",
+        type=_count,
+        metavar="N",
+        help="instead of --data: make N radiographs in OUT/phantom",
+    )
+    numbers.add_argument("--setting", choices=("recommended", "paper"), default="recommended")
+    numbers.add_argument("--n-filters", type=_count, metavar="N", help="channels of the networks' first block")
+
+
+def _add_networks(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("what")
+    group.add_argument(
+        "--networks",
+        type=_networks,
+        metavar="unet,…",
+        help=f"of {','.join(NETWORKS)} (default: all; with --ablate the U-Net)",
+    )
+    group.add_argument(
+        "--ablate",
+        choices=("preprocessing",),
+        help="in place of the paper's table: one network by pre-processing, each step of the paper's left out in turn",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.data is None) == (arguments.phantom is None):
-        raise UsageError("give --data PREPARED, or --phantom N to make patients with known truth")
+        raise UsageError("give --data PREPARED, or --phantom N to make cases with known truth")
     with _ending_as_interrupted():
         return _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from lungseg_monai.reproduce.kamal_paper import BUNDLE, kamal
+    if arguments.jobs > 1 and arguments.threads is None:
+        arguments.threads = max(_cores() // arguments.jobs, 1)
+    _limit_threads(arguments.threads)
+    from lungseg_monai.reproduce.papers import asked_for
     from lungseg_monai.reproduce.run import reproduce
     from lungseg_monai.reproduce.write import as_dict, markdown, write_all
 
@@ -83,13 +141,10 @@ def _run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    _limit_threads(arguments.threads)
+    paper = asked_for(arguments)
     if arguments.phantom is not None:
-        from lungseg_monai.reproduce.phantom import make_phantom
-
-        arguments.data = make_phantom(arguments.out / "phantom", arguments.phantom, arguments.seed or 0, say)
-    make_plan = partial(kamal, own_epochs=arguments.own_epochs)
-    done = reproduce(make_plan, BUNDLE, _options(arguments), write_all, say)
+        arguments.data = paper.make_phantom(arguments.out / "phantom", arguments.phantom, arguments.seed or 0, say)
+    done = reproduce(paper.make_plan, paper.bundles, _options(arguments, paper), write_all, say)
     files = write_all(done)
     written = "\n".join(["Written:", *(f"  {path}" for path in files)])
     told = tell(arguments, f"{markdown(done)}\n{written}", as_dict(done))
@@ -100,7 +155,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return PARTLY if done.problems else told
 
 
-def _options(arguments: argparse.Namespace) -> "Options":
+def _options(arguments: argparse.Namespace, paper: "Paper") -> "Options":
     from lungseg_monai.reproduce.made import Options
 
     asked = {name: getattr(arguments, name) for name in NUMBERS if getattr(arguments, name) is not None}
@@ -111,26 +166,30 @@ def _options(arguments: argparse.Namespace) -> "Options":
         out=arguments.out,
         tables=arguments.tables,
         setting=arguments.setting,
-        given=asked,
-        machine=_machine(arguments),
+        given={**asked, **paper.given},
+        machine={**paper.machine, **_machine(arguments)},
         stride=arguments.stride,
         device=arguments.device,
         threads=arguments.threads,
         undrawn=arguments.undrawn,
+        jobs=arguments.jobs,
         command=shlex.join(["lungseg", *sys.argv[1:]]),
     )
 
 
 def _machine(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keys of train.yaml about this machine. All models train on the same volumes: they are kept for the next one."""
-    asked: dict[str, Any] = {"cache_dir": str(arguments.out.resolve() / "volumes")}
-    if arguments.cache_gb is not None:
-        asked["cache_gb"] = arguments.cache_gb
+    """Keys of train.yaml about this machine."""
+    asked: dict[str, Any] = {} if arguments.cache_gb is None else {"cache_gb": arguments.cache_gb}
     return {**asked, "amp": True} if arguments.amp else asked
 
 
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _limit_threads(threads: int | None) -> None:
-    """Of this process too, which predicts. Before NumPy and torch begin."""
+    """Of this process too, which predicts, and of those that it starts. Before NumPy and torch begin."""
     from lungseg_monai.reproduce.training import THREAD_LIMITS
 
     for name in THREAD_LIMITS if threads else ():
@@ -160,6 +219,14 @@ def _tables(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise argparse.ArgumentTypeError(f"wanted numbers with commas between, as 2,3, got {text!r}") from None
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    unknown = [name for name in names if name not in NETWORKS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"wanted some of {','.join(NETWORKS)}, got {unknown[0]!r}")
+    return names
 
 
 def _count(text: str) -> int:

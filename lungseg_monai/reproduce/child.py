@@ -14,8 +14,13 @@ PATIENCE_S = 30.0  # to leave a step and write down where it stopped
 def main() -> None:
     """Run MONAI's bundle command with this process's arguments."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+
+
+def end_with_parent() -> None:
+    """From now on an end of the process that started this one interrupts it."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -25,19 +25,23 @@ NOT_DRAWN = (
 
 @dataclass(frozen=True)
 class Patient:
-    """One case of one section. masks: files to unite; none where there is nothing to find."""
+    """One case of one section. masks: files to unite; none where there is nothing to find. spacing_mm, convention,
+    group: of a radiograph, where they are known."""
 
     case_id: str
     section: str
     image: Path
     masks: tuple[Path, ...] = ()
     slices: tuple[tuple[int, int], ...] | None = None  # of the third axis, where the split is within one patient
+    spacing_mm: tuple[float, ...] | None = None
+    convention: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Cohort:
     """folder: PREPARED. data_hash: of all images, masks and the split. phantom: stamp for every page, empty for
-    patients. left_out: case_id, section, reason."""
+    patients. left_out: case_id, section, reason. convention: of a radiograph's masks, in words."""
 
     folder: Path
     patients: list[Patient]
@@ -45,6 +49,7 @@ class Cohort:
     phantom: str = ""
     warning: str = ""
     left_out: list[dict[str, str]] = field(default_factory=list)
+    convention: str = ""
 
     def section(self, *names: str) -> list[Patient]:
         return [one for one in self.patients if one.section in names]
@@ -79,9 +84,9 @@ def read_cohort(folder: Path, labels: Mapping[str, Sequence[str]], undrawn: str 
             patients.append(_patient(case, target))
         else:
             left_out.append({"case_id": case.case_id, "section": case.section, "reason": NOT_DRAWN})
-    stamp = PHANTOM if all(made) else PARTLY_PHANTOM if any(made) else ""
-    data_hash = _hash(used, lists, labels[target])
-    cohort = Cohort(folder.resolve(), patients, data_hash, stamp, str(lists.split.get("warning") or ""), left_out)
+    data_hash = hash_of(used, lists, labels[target])
+    warning = str(lists.split.get("warning") or "")
+    cohort = Cohort(folder.resolve(), patients, data_hash, stamp_of(made), warning, left_out)
     _check(cohort, labels[target])
     return cohort
 
@@ -90,6 +95,11 @@ def is_phantom(case: Mapping[str, Any]) -> bool:
     """Whether a case of dataset.json was made by `lungseg-prep phantom`."""
     source = case.get("source")
     return isinstance(source, Mapping) and source.get("manufacturer") == MAKER
+
+
+def stamp_of(made: Sequence[bool]) -> str:
+    """What stands on every page, by which cases are phantoms."""
+    return PHANTOM if all(made) else PARTLY_PHANTOM if any(made) else ""
 
 
 def count_slices(patients: Sequence[Patient]) -> Count:
@@ -139,7 +149,7 @@ def _check(cohort: Cohort, parts: Sequence[str]) -> None:
         )
 
 
-def _hash(used: Sequence[Mapping[str, Any]], lists: CaseLists, parts: Sequence[str]) -> str:
+def hash_of(used: Sequence[Mapping[str, Any]], lists: CaseLists, parts: Sequence[str]) -> str:
     """Of the hashes that dataset.json keeps of the files, or where it has none, of sizes and times."""
     told = []
     for entry in used:

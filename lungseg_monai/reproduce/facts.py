@@ -12,7 +12,7 @@ from lungseg_monai.reproduce.clock import span
 from lungseg_monai.reproduce.made import Reproduction
 
 PACKAGES = ("lungseg-monai", "monai", "torch", "numpy")
-FIRST = ("width", "spatial_size", "epochs", "patches_per_epoch", "seed")
+FIRST = ("width", "n_filters", "spatial_size", "epochs", "patches_per_epoch", "seed")
 
 
 def stamps(done: Reproduction) -> list[str]:
@@ -25,17 +25,13 @@ def stamps(done: Reproduction) -> list[str]:
 
 def facts(done: Reproduction) -> list[tuple[str, str]]:
     """(name, value) in the order in which a reader asks."""
-    counts = done.counts
-    patients = ", ".join(f"{counts[name].patients} {name}" for name in ("training", "validation", "test"))
-    data = f"{done.cohort.folder.name}: patients {patients}"
-    free = sum(not one.masks for one in done.cohort.section("test"))
-    numbers = {name: done.numbers[name] for name in FIRST if name in done.numbers}
+    numbers = {name: _of_all(done, name) for name in FIRST if name in done.numbers}
     told = [
-        ("data", f"{data}; {free} of the test patients without tumour"),
+        ("data", done.plan.kind.data_text(done)),
         ("data hash", done.cohort.data_hash[:16]),
         ("setting", done.options.setting),
-        *((name.replace("_", " "), _text(value)) for name, value in numbers.items()),
-        ("windows in prediction", f"every {done.options.stride} slice{'s' * (done.options.stride > 1)}"),
+        *((name.replace("_", " "), value) for name, value in numbers.items()),
+        *done.plan.kind.more_facts(done),
         ("device", _device(done)),
         ("training in all", span(sum(one.training_s for one in done.made.values()))),
         ("prediction in all", span(sum(one.predicting_s for one in done.made.values()))),
@@ -49,7 +45,8 @@ def facts(done: Reproduction) -> list[tuple[str, str]]:
 def other_numbers(done: Reproduction) -> list[tuple[str, str]]:
     """The numbers of training that `facts` leaves out and that all models share."""
     own = {name for one in done.made.values() for name in one.model.numbers}
-    return [(name, _text(value)) for name, value in done.numbers.items() if name not in {*FIRST, *own}]
+    shared = {name for name in done.numbers if all(done.numbers[name] == of.get(name) for of in _used(done))}
+    return [(name, _text(done.numbers[name])) for name in done.numbers if name in shared - {*FIRST, *own}]
 
 
 def versions() -> dict[str, str]:
@@ -68,9 +65,22 @@ def told_command(command: str) -> str:
 
 
 def _device(done: Reproduction) -> str:
-    threads = f", {done.options.threads} threads" if done.options.threads else ""
+    threads = f", {done.options.threads} thread{'s' * (done.options.threads > 1)}" if done.options.threads else ""
+    beside = f", {done.options.jobs} models side by side" if done.options.jobs > 1 else ""
     used = {str(one.device) for one in done.made.values() if one.device}
-    return f"{', '.join(sorted(used)) or done.options.device}{threads}"
+    return f"{', '.join(sorted(used)) or done.options.device}{threads}{beside}"
+
+
+def _used(done: Reproduction) -> list[Mapping[str, Any]]:
+    """The numbers of each bundle that has a model in the tables."""
+    models = [row.model for table in done.tables for row in table.rows]
+    bundles = dict.fromkeys(done.plan.bundle_of(model) for model in models)
+    return [done.by_bundle[name] for name in bundles or [done.plan.bundle]]
+
+
+def _of_all(done: Reproduction, name: str) -> str:
+    """A number; where bundles differ in it, all values in the order of the tables."""
+    return ", ".join(dict.fromkeys(_text(of[name]) for of in _used(done) if name in of))
 
 
 def _unbegun(done: Reproduction) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from lungseg_monai.errors import UsageError
 from lungseg_monai.postprocessing import RULES, TumorRules
 from lungseg_monai.reproduce.plan import CohortTable, Model, Plan, Row, Table
+from lungseg_monai.reproduce.tumours import Tumours
 
 BUNDLE = "ct_tumor_recurrent_denseunet"
 PROPOSED = "proposed"
@@ -110,6 +111,7 @@ def kamal(setting: str = "recommended", spatial_size: int = SIZE, own_epochs: in
     return Plan(
         name="kamal",
         title="Kamal et al.: Lung Cancer Tumor Region Segmentation Using Recurrent 3D-DenseUNet",
+        kind=Tumours(),
         bundle=BUNDLE,
         labels={"tumor": ("gtv",)},
         rules=rules,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from base64 import b64encode
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from data_prep.nifti import atomic_file
 from lungseg_monai.io import write_json
 from lungseg_monai.reproduce.facts import facts, other_numbers, stamps, told_command
-from lungseg_monai.reproduce.layout import COLUMNS_SAID, Column, Grid, grids
+from lungseg_monai.reproduce.grid import Column, Grid
+from lungseg_monai.reproduce.kind import Figure
 from lungseg_monai.reproduce.made import Made, Reproduction
 
 FOR_RESEARCH = "For research, not a medical device."
@@ -18,7 +20,8 @@ HERE = Path(__file__).parent
 
 def write_all(done: Reproduction) -> list[Path]:
     """Write all files into the options' `out`; returns their paths. Raises data_prep's OutputError."""
-    out, tables = done.options.out, grids(done)
+    out, tables = done.options.out, done.plan.kind.grids(done)
+    done.figures = done.plan.kind.figures(done)
     stamp = "; ".join(stamps(done))
     texts = {"tables.md": markdown(done), "tables.html": html(done)}
     texts |= {f"{grid.key}.csv": csv_text(grid, stamp) for grid in tables}
@@ -26,7 +29,7 @@ def write_all(done: Reproduction) -> list[Path]:
         with atomic_file(out / name) as stream:
             stream.write(text.encode("utf-8"))
     write_json(out / "results.json", as_dict(done))
-    return [*(out / name for name in texts), out / "results.json"]
+    return [*(out / name for name in texts), out / "results.json", *(one.file for one in done.figures)]
 
 
 def markdown(done: Reproduction) -> str:
@@ -35,11 +38,14 @@ def markdown(done: Reproduction) -> str:
     for stamp in stamps(done):
         lines += [f"**{stamp[0].upper()}{stamp[1:]}.**", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in facts(done)), ""]
-    for grid in grids(done):
+    for grid in done.plan.kind.grids(done):
         lines += [f"## {grid.title}", "", *_markdown_table(grid), ""]
         lines += [line for note in grid.notes for line in (note, "")]
+    if done.figures:
+        lines += ["## Pictures", ""]
+        lines += [f"![{one.title}]({_below(done, one)})\n\n{one.title}. {one.explanation}\n" for one in done.figures]
     if done.tables:
-        lines += ["## What the columns are", "", *(f"- {said}" for said in COLUMNS_SAID), ""]
+        lines += ["## What the columns are", "", *(f"- {said}" for said in done.plan.kind.said), ""]
     if done.problems:
         lines += ["## Left out and failed", "", *(f"- {problem}" for problem in done.problems), ""]
     return "\n".join([*lines, FOR_RESEARCH, ""])
@@ -84,12 +90,21 @@ def html(done: Reproduction) -> str:
         stamps=stamps(done),
         facts=facts(done),
         numbers=other_numbers(done),
-        grids=grids(done),
-        said=COLUMNS_SAID if done.tables else (),
+        grids=done.plan.kind.grids(done),
+        figures=[(one.title, one.explanation, _inline(one)) for one in done.figures],
+        said=done.plan.kind.said if done.tables else (),
         problems=done.problems,
         models=[(one.model.name, told_command(one.command)) for one in done.made.values() if one.command],
         foot=FOR_RESEARCH,
     )
+
+
+def _inline(figure: Figure) -> str:
+    return "data:image/png;base64," + b64encode(figure.file.read_bytes()).decode()
+
+
+def _below(done: Reproduction, figure: Figure) -> str:
+    return figure.file.relative_to(done.options.out).as_posix()
 
 
 def _runs(columns: list[Column]) -> list[tuple[str, int]]:
@@ -106,6 +121,7 @@ def as_dict(done: Reproduction) -> dict[str, Any]:
         "facts": dict(facts(done)),
         "numbers": dict(done.numbers),
         "cohort": {name: vars(count) for name, count in done.counts.items()},
+        **({"convention": done.cohort.convention} if done.cohort.convention else {}),
         "models": {name: _model(one) for name, one in done.made.items()},
         "tables": {
             str(table.number): [

@@ -11,6 +11,7 @@ from lungseg_monai.cli import main
 from lungseg_monai.reproduce import work
 from lungseg_monai.reproduce.cohort import read_cohort, reference_mask
 from lungseg_monai.reproduce.training import Failed, state
+from lungseg_monai.reproduce.tumours import kind
 
 SMALL = ["--width", "2", "--spatial-size", "32", "--epochs", "2", "--patches-per-epoch", "2", "--seed", "3"]
 
@@ -27,7 +28,7 @@ class Fakes:
         self.trained, self.predicted, self.fail, self.interrupt = [], [], set(), None
         self.patients = {one.image: one for one in read_cohort(prepared, {"tumor": ("gtv",)}).patients}
         monkeypatch.setattr(work, "train", self.train)
-        monkeypatch.setattr(work, "make_predict", lambda run, stride, device: self.predict)
+        monkeypatch.setattr(kind, "make_predict", lambda run, stride, device: self.predict)
 
     def train(self, arguments, folder, threads, told):
         name = folder.name.rsplit("-", 1)[0]

@@ -14,11 +14,12 @@ from lungseg_monai.postprocessing import TumorRules
 from lungseg_monai.reproduce.clock import Clock, span
 from lungseg_monai.reproduce.cohort import PHANTOM, count_slices, read_cohort, reference_mask
 from lungseg_monai.reproduce.kamal_paper import MODELS, PROPOSED, kamal, kernel_radius
+from lungseg_monai.reproduce.kept import path_of
 from lungseg_monai.reproduce.plan import Model, models_of, rows_of
-from lungseg_monai.reproduce.predicting import path_of, upright_of
-from lungseg_monai.reproduce.scoring import predicted_mask, rules_text, score_patient
 from lungseg_monai.reproduce.training import Job, command, epochs_done, state
-from lungseg_monai.reproduce.tuning import choose_rules
+from lungseg_monai.reproduce.tumours.predicting import upright_of
+from lungseg_monai.reproduce.tumours.scoring import predicted_mask, rules_text, score_patient
+from lungseg_monai.reproduce.tumours.tuning import choose_rules
 from lungseg_monai.tuned import read_tuned
 
 LABELS = {"tumor": ("gtv",)}

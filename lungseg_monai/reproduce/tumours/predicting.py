@@ -1,69 +1,18 @@
-"""Probabilities of patients by a trained model, kept in float16 on the network's grid: other rules cost little.
+"""Probabilities of patients by a trained tumour network, in float16 on the network's grid.
 
 Arrays are (H, W, K) with the axes pointing to L, P, S; `upright_of` says how the file's own axes lie in that.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data_prep.nifti import atomic_file
-from lungseg_monai.io import grid_of, sha256
-from lungseg_monai.reproduce.cohort import Patient
+from lungseg_monai.io import grid_of
+from lungseg_monai.reproduce.kept import Predict, Probability
 
 if TYPE_CHECKING:
     from lungseg_monai.segment.tumor_grid import Upright
-
-Probability = NDArray[np.float16]
-Predict = Callable[[Path], Probability]
-
-
-def folder_of(run: Path, stride: int) -> Path:
-    """Where probabilities of a run's best weights lie: other weights or another stride have another folder."""
-    return run / "probabilities" / f"{sha256(run / 'checkpoints' / 'best.pt')[:8]}-stride{stride}"
-
-
-def missing(folder: Path, patients: Sequence[Patient]) -> list[Patient]:
-    """Those that have no probabilities yet, each once."""
-    once = {patient.case_id: patient for patient in patients}
-    return [patient for patient in once.values() if not path_of(folder, patient).is_file()]
-
-
-def path_of(folder: Path, patient: Patient) -> Path:
-    return folder / f"{patient.case_id}.npz"
-
-
-def predict_all(
-    folder: Path, patients: Sequence[Patient], predict: Predict
-) -> Iterator[tuple[Patient, float, str | None]]:
-    """Predict those that are missing; yields each with its seconds and what went wrong. One costs no other."""
-    for patient in missing(folder, patients):
-        started = perf_counter()
-        try:
-            probability = predict(patient.image)
-            with atomic_file(path_of(folder, patient)) as stream:
-                np.savez_compressed(stream, probability=probability.astype(np.float16))
-        except Exception as error:  # noqa: BLE001 - one patient costs no other, whatever is wrong with the file
-            yield patient, perf_counter() - started, f"{type(error).__name__}: {error}"
-            continue
-        yield patient, perf_counter() - started, None
-
-
-def read_probability(folder: Path, patient: Patient) -> Probability:
-    """float16 (H, W, K). Raises ValueError for a damaged file, which is removed: the next run predicts it again."""
-    path = path_of(folder, patient)
-    try:
-        with np.load(path) as content:
-            probability: Probability = content["probability"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        path.unlink(missing_ok=True)
-        raise ValueError(f"{path.name} was damaged and is removed ({error}): run again") from error
-    return probability
 
 
 def make_predict(run: Path, stride: int, device: str) -> Predict:

@@ -1,19 +1,17 @@
 """Masks out of kept probabilities by a row's rules, and their scores against the original masks."""
 
-import json
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg_monai.errors import DatasetError, EvaluationError
-from lungseg_monai.io import grid_of, read_json, write_json
+from lungseg_monai.io import grid_of
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
 from lungseg_monai.reproduce.cohort import Patient, reference_mask
-from lungseg_monai.reproduce.predicting import read_probability, upright_of
+from lungseg_monai.reproduce.kept import keep_scores, read_probability, scores_path
+from lungseg_monai.reproduce.tumours.predicting import upright_of
 
 SCHEMA = 1  # of the kept scores: raise it when what a score means changes
 
@@ -45,23 +43,9 @@ def score_row(
     """
     from lungseg_monai.evaluation.tumors import summarise_tumors
 
-    path = run / "scores" / f"{probabilities.name}-{rules_key(rules)}.json"
-    kept = _kept(path)
-    failed = []
-    for patient in patients:
-        if patient.case_id in kept:
-            continue
-        try:
-            kept[patient.case_id] = score_patient(probabilities, patient, rules)
-        except (DatasetError, EvaluationError, ValueError, OSError) as error:
-            failed.append(f"{patient.case_id}: {error}")
-    write_json(path, {"schema": SCHEMA, "rules": rules.as_dict(), "cases": list(kept.values())})
-    scores = [kept[patient.case_id] for patient in patients if patient.case_id in kept]
+    path = scores_path(run, probabilities, rules)
+    scores, failed = keep_scores(path, patients, rules, SCHEMA, lambda one: score_patient(probabilities, one, rules))
     return (summarise_tumors(scores) if scores else {}), failed
-
-
-def rules_key(rules: TumorRules) -> str:
-    return sha256(json.dumps(rules.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def rules_text(rules: TumorRules, spatial_size: int) -> str:
@@ -74,9 +58,8 @@ def rules_text(rules: TumorRules, spatial_size: int) -> str:
     return f"p > {rules.threshold:g}, {kernel} on {grid}{ends}{small}"
 
 
-def _kept(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content: Mapping[str, Any] = read_json(path)
-        return {case["case_id"]: case for case in content["cases"]} if content["schema"] == SCHEMA else {}
-    except (DatasetError, KeyError, TypeError):
-        return {}
+def tumor_rules(rules: Any) -> TumorRules:
+    """For the type checker: the rules of such a plan are of this kind."""
+    if not isinstance(rules, TumorRules):
+        raise TypeError(f"wanted TumorRules, got {type(rules).__name__}")
+    return rules

@@ -8,7 +8,8 @@ import numpy as np
 from lungseg_monai.io import sha256
 from lungseg_monai.postprocessing import TumorRules
 from lungseg_monai.reproduce.cohort import Patient, reference_mask
-from lungseg_monai.reproduce.predicting import read_probability, upright_of
+from lungseg_monai.reproduce.kept import read_probability
+from lungseg_monai.reproduce.tumours.predicting import upright_of
 
 
 def choose_rules(

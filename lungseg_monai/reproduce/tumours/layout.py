@@ -1,16 +1,15 @@
-"""A reproduction as tables of text: what stands in which cell, every number rounded here."""
+"""A reproduction of a paper on tumours as tables of text: what stands in which cell, every number rounded here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from lungseg_monai.reproduce.clock import span
 from lungseg_monai.reproduce.cohort import Count
-from lungseg_monai.reproduce.made import Made, Reproduction
-from lungseg_monai.reproduce.plan import Row, Table
-from lungseg_monai.reproduce.scoring import rules_text
+from lungseg_monai.reproduce.grid import NOTHING, Column, Grid, interval, share, two_places, whole
+from lungseg_monai.reproduce.made import Made, Reproduction, why_empty
+from lungseg_monai.reproduce.plan import CohortTable, Row, Table
+from lungseg_monai.reproduce.tumours.scoring import rules_text, tumor_rules
 
-NOTHING = "–"
 # Of evaluation.tumors; the paper's figures stand beside the first: by arithmetic they can't be section 3.3's.
 DICE = (
     ("slice_dice_authors_code", "Dice, authors' code"),
@@ -19,7 +18,7 @@ DICE = (
 )
 MORE = {"slice_dice_tumor_slices": "Dice, tumour slices"}
 SLICES = (("false_positive_slices", "FP slices"), ("false_negative_slices", "FN slices"))
-COLUMNS_SAID = (
+COLUMNS_SAID: tuple[str, ...] = (
     "Dice, authors' code: mean over slices, those of exactly 0 or 1 left out, for each patient with tumour, then over "
     "patients. The paper's figures can only be this (docs/papers/kamal.md says why), so they stand beside it.",
     "Dice, section 3.3: all slices pooled; a slice without tumour and without prediction counts 1, a false positive 0.",
@@ -29,36 +28,17 @@ COLUMNS_SAID = (
 )
 
 
-@dataclass(frozen=True)
-class Column:
-    """group: what stands above several columns; key: for CSV."""
-
-    group: str
-    name: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One table as text. cells: rows of one text a column. key: of its file and anchor."""
-
-    key: str
-    title: str
-    columns: list[Column]
-    cells: list[list[str]]
-    notes: list[str] = field(default_factory=list)
-
-
 def grids(done: Reproduction) -> list[Grid]:
     """All tables that were asked for, and last the scores of whole volumes."""
-    found = [_cohort(done)] if done.plan.cohort.number in done.options.tables else []
+    cohort, asked = done.plan.cohort, done.options.tables
+    found = [_cohort(done, cohort)] if cohort and (asked is None or cohort.number in asked) else []
     found += [_scores(done, table) for table in done.tables]
     return [*found, _volumes(done)] if done.tables else found
 
 
-def _cohort(done: Reproduction) -> Grid:
+def _cohort(done: Reproduction, table: CohortTable) -> Grid:
     """Table 2. A paper's training patients hold its validation patients; both are told here."""
-    table, counts = done.plan.cohort, done.counts
+    counts = done.counts
     train = _sum(counts["training"], counts["validation"])
     lines = [
         ("Train", "train", train),
@@ -72,7 +52,7 @@ def _cohort(done: Reproduction) -> Grid:
     for title, name, count in lines:
         paper = table.paper.get(name or "", (None, None, None))
         here = (count.patients, count.with_tumor, count.without)
-        cells.append([title, *(_whole(one) for pair in zip(paper, here, strict=True) for one in pair)])
+        cells.append([title, *(whole(one) for pair in zip(paper, here, strict=True) for one in pair)])
     return Grid(f"table{table.number}", f"Table {table.number}: {table.title}", columns, cells)
 
 
@@ -89,19 +69,19 @@ def _scores(done: Reproduction, table: Table) -> Grid:
         columns += [Column(group, "here", key)]
     columns += [Column("", "masks", "masks"), Column("", "training", "training_time")]
     cells = [_score_cells(done, row, [key for key, _ in dice], counted) for row in table.rows]
-    notes = [*table.notes, *_missing(done, table)]
-    return Grid(f"table{table.number}", f"Table {table.number}: {table.title}", columns, cells, notes)
+    notes = [*table.notes, *why_empty(done, table)]
+    return Grid(table.key, table.heading, columns, cells, notes)
 
 
 def _score_cells(done: Reproduction, row: Row, dice: list[str], counted: bool) -> list[str]:
     made = done.made.get(row.model.name)
     scores = (made.scores.get(row.rules) if made else None) or {}
-    cells = [row.title, _share(row.paper.get("mean")), _share(row.paper.get("median"))]
+    cells = [row.title, share(row.paper.get("mean")), share(row.paper.get("median"))]
     for key in dice:
-        cells += [_share(scores.get(key, {}).get("mean")), _share(scores.get(key, {}).get("median"))]
+        cells += [share(scores.get(key, {}).get("mean")), share(scores.get(key, {}).get("median"))]
     for key, _ in SLICES:
-        cells += [_whole(row.paper.get(key))] if counted else []
-        cells += [_whole(scores.get(key))]
+        cells += [whole(row.paper.get(key))] if counted else []
+        cells += [whole(scores.get(key))]
     return [*cells, _rules(done, row, made), span(made.training_s) if made and scores else NOTHING]
 
 
@@ -145,17 +125,17 @@ def _volume_cells(done: Reproduction, row: Row, made: Made, scores: Mapping[str,
     patients = max(len(done.cohort.section("test")), 1)
     return [
         f"{row.model.name}: {_rules(done, row, made)}",
-        _share(dice["mean"]),
-        _interval(dice["mean_ci95"]),
+        share(dice["mean"]),
+        interval(dice["mean_ci95"]),
         str(dice["n"]),
-        _millimetres(hd95["mean"]),
+        two_places(hd95["mean"]),
         str(hd95["not_computed"]),
-        _share(scores["surface_dice"]["mean"]),
+        share(scores["surface_dice"]["mean"]),
         f"{lesions['found']} of {lesions['lesions']}",
-        _share(lesions["value"]),
-        _millimetres(scores["false_positive_lesions_per_scan"]["value"]),
+        share(lesions["value"]),
+        two_places(scores["false_positive_lesions_per_scan"]["value"]),
         f"{free['with_false_positives']} of {free['patients']}",
-        _millimetres(free["false_positive_ml"]["mean"]),
+        two_places(free["false_positive_ml"]["mean"]),
         span(made.predicting_s / patients),
     ]
 
@@ -163,40 +143,12 @@ def _volume_cells(done: Reproduction, row: Row, made: Made, scores: Mapping[str,
 def _rules(done: Reproduction, row: Row, made: Made | None) -> str:
     size = min(done.numbers["spatial_size"])
     if row.rules is not None:
-        return rules_text(row.rules, size)
+        return rules_text(tumor_rules(row.rules), size)
     if made is None or made.tuned is None:
         return "chosen on validation"
     rules, dice = made.tuned
-    return f"chosen on validation (Dice {dice:.3f} there): {rules_text(rules, size)}"
-
-
-def _missing(done: Reproduction, table: Table) -> list[str]:
-    """Why lines of this table are empty."""
-    notes = []
-    for name in dict.fromkeys(row.model.name for row in table.rows):
-        made = done.made.get(name)
-        if made is None or (name in done.waiting and not made.scores):
-            notes.append(f"{name}: not trained yet; run the same command again.")
-        elif not made.scores:
-            notes.append(f"{name} failed: {'; '.join(made.problems)}")
-    return notes
+    return f"chosen on validation (Dice {dice:.3f} there): {rules_text(tumor_rules(rules), size)}"
 
 
 def _sum(one: Count, other: Count) -> Count:
     return Count(one.patients + other.patients, one.with_tumor + other.with_tumor, one.without + other.without)
-
-
-def _share(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
-
-
-def _millimetres(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.2f}"
-
-
-def _whole(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.0f}"
-
-
-def _interval(value: list[float] | None) -> str:
-    return NOTHING if value is None else f"{value[0]:.3f} to {value[1]:.3f}"
