@@ -147,12 +147,12 @@ def test_one_lung_in_two_pieces_has_one_side():
 
 
 def notched():
-    """Lungs as boxes; the left one lacks a box behind the heart: rows 60 to 99, columns 95 to 114."""
+    """Lungs as boxes; the left one lacks a box behind the heart: rows 64 to 99, columns 90 to 106."""
     labels = np.zeros(SHAPE, np.uint8)
-    labels[20:100, 25:65] = 1
-    labels[20:100, 95:135] = 2
+    labels[20:100, 31:71] = 1
+    labels[20:100, 90:130] = 2
     whole = labels.copy()
-    labels[64:100, 95:112] = 0
+    labels[64:100, 90:107] = 0
     return labels, whole
 
 
@@ -166,12 +166,12 @@ def test_the_left_lung_is_filled_down_to_the_corner():
 
 def test_completing_never_takes_away_and_spares_the_right_lung_and_the_diaphragm():
     labels, _ = notched()
-    labels[90:100, 112:128] = 0  # a dome: only the outer corner reaches down
+    labels[90:100, 107:123] = 0  # a dome: only the outer corner reaches down
     full = complete_left_lung(labels)
     assert np.array_equal(full[labels > 0], labels[labels > 0])
     assert np.array_equal(full == 1, labels == 1)
     assert (full == 2).sum() == (labels == 2).sum() + 17 * (90 - 64)
-    assert not full[90:, 95:128].any()
+    assert not full[90:, 90:123].any()
 
 
 @pytest.mark.parametrize("slope", [-0.15, 0.15])
