@@ -1,7 +1,7 @@
 """Predict cases one by one with a MONAI evaluator, and keep predictions.json (docs/reference/files.md)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from data_prep.progress import bar
 from lungseg_monai.data import SECTIONS, Case, CaseLists, check_labels, select_cases
 from lungseg_monai.errors import DatasetError, IncompleteError, NothingToDoError, UsageError
 from lungseg_monai.io import grid_of, read_json, sha256, write_json, write_masks
-from lungseg_monai.slices import root_cause
+from lungseg_monai.slices import reason_of
 
 SUFFIXES = (".nii.gz", ".nii")
+Output = Mapping[str, Any]  # what the evaluator leaves of one case
+Written = tuple[dict[str, Path], dict[str, Any]]  # name -> file; what else the journal says of the case
+Write = Callable[[Output, Path, Sequence[str], Case], Written]
 log = getLogger(__name__)
 
 
@@ -45,7 +48,7 @@ def cases_to_predict(
     if not cases:
         raise NothingToDoError(f"{dataset_dir} has no case in {', '.join(wanted)}: see its datalist.json")
     left_out = [entry for entry in lists.left_out if entry["section"] in wanted]
-    return CaseLists(cases, left_out, lists.split)
+    return CaseLists(cases, left_out, lists.split, lists.folder)
 
 
 def image_cases(paths: Sequence[Path]) -> CaseLists:
@@ -123,13 +126,20 @@ class Journal:
         newer = all(mask.is_file() and mask.stat().st_mtime >= case.image.stat().st_mtime for mask in masks)
         return entry if newer else None
 
-    def add(self, case: Case, files: Mapping[str, str], seconds: float) -> None:
-        """Note a predicted case, once for each section that it serves."""
+    def add(self, case: Case, files: Mapping[str, str], seconds: float, facts: Mapping[str, Any] | None = None) -> None:
+        """Note a predicted case, once for each section that it serves, with what else there is to say of it."""
         for each in self.cases.cases:
             if each.case_id == case.case_id:
                 entry = {"case_id": case.case_id, "section": each.section or None, "files": dict(files)}
-                self.content["cases"].append({**entry, "slices": each.slices, "seconds": round(seconds, 3)})
+                rest = {"slices": each.slices, "seconds": round(seconds, 3), **(facts or {})}
+                self.content["cases"].append({**entry, **rest})
         write_json(self.path, self.content)
+
+    def keep(self, case: Case, earlier: Mapping[str, Any]) -> None:
+        """Note a case as an earlier call noted it."""
+        own = ("case_id", "section", "files", "slices", "seconds")
+        facts = {name: value for name, value in earlier.items() if name not in own}
+        self.add(case, earlier["files"], earlier["seconds"], facts)
 
     def refuse(self, case: Case, reason: str) -> None:
         log.error("case %s: %s", case.case_id, reason)
@@ -156,11 +166,20 @@ class Journal:
             return {}  # damaged: predict again
 
 
-def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Journal) -> None:
+def write_volumes(output: Output, folder: Path, names: Sequence[str], case: Case) -> Written:
+    """Write `pred`, masks (T, I, J, K) on the image's own grid, as folder/<name>.nii.gz."""
+    prediction = output["pred"]  # a MetaTensor
+    masks = prediction.as_tensor().to(torch.uint8).cpu().numpy()
+    return write_masks(folder, masks, prediction.affine.cpu().numpy(), names, case.image), {}
+
+
+def predict_cases(
+    evaluator: SupervisedEvaluator, dataset: Dataset, journal: Journal, write: Write = write_volumes
+) -> None:
     """Predict each case of `dataset` (in the order of the journal's cases) and write its masks.
 
-    The evaluator's postprocessing must leave `pred` as masks (T, I, J, K) on the image's own grid. One case at a time:
-    a case that fails is named in the journal and costs no other. `journal.finish` reports at the end.
+    The evaluator's postprocessing must leave what `write` takes. One case at a time: a case that fails is named in the
+    journal and costs no other. `journal.finish` reports at the end.
     """
     # ignite's interrupt-and-resume makes an engine that has once failed skip its next run without a word.
     evaluator.interrupt_resume_enabled = False
@@ -172,32 +191,28 @@ def predict_cases(evaluator: SupervisedEvaluator, dataset: Dataset, journal: Jou
         seen.add(case.case_id)
         earlier = journal.done(case)
         if earlier is not None:
-            journal.add(case, earlier["files"], earlier["seconds"])
+            journal.keep(case, earlier)
             kept += 1
             continue
         started = time.perf_counter()
         try:
-            files = predict_case(
-                evaluator, Subset(dataset, [index]), journal.folder / case.case_id, journal.labels, case
-            )
+            output = predict_case(evaluator, Subset(dataset, [index]))
+            files, facts = write(output, journal.folder / case.case_id, journal.labels, case)
         except Exception as error:  # noqa: BLE001 - one case costs no other, whatever is wrong with it
-            journal.refuse(case, root_cause(error))
+            journal.refuse(case, reason_of(error))
             continue
         relative = {name: path.relative_to(journal.folder).as_posix() for name, path in files.items()}
-        journal.add(case, relative, time.perf_counter() - started)
+        journal.add(case, relative, time.perf_counter() - started, facts)
         log.info("case %s predicted in %.1f s", case.case_id, time.perf_counter() - started)
     if kept:
         log.info("%d cases were predicted before with the same checkpoint and are kept", kept)
 
 
-def predict_case(
-    evaluator: SupervisedEvaluator, one_case: Dataset, folder: Path, names: Sequence[str], case: Case
-) -> dict[str, Path]:
-    """Run the evaluator on one case and write folder/<name>.nii.gz on the grid of its image."""
+def predict_case(evaluator: SupervisedEvaluator, one_case: Dataset) -> Output:
+    """Run the evaluator on one case; what it leaves of it."""
     evaluator.data_loader = DataLoader(one_case, batch_size=1)
     evaluator.state.epoch_length = 1
     evaluator.state.output = None
     evaluator.run()
-    prediction = evaluator.state.output[0]["pred"]  # (T, I, J, K), a MetaTensor
-    masks = prediction.as_tensor().to(torch.uint8).cpu().numpy()
-    return write_masks(folder, masks, prediction.affine.cpu().numpy(), names, case.image)
+    output: Output = evaluator.state.output[0]
+    return output

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from data_prep.progress import bar
-from lungseg_monai.errors import ConfigError, DatasetError, LungsegError
-from lungseg_monai.slices import SliceSampler, plain, root_cause, slice_seed
+from lungseg_monai.errors import ConfigError, DatasetError
+from lungseg_monai.slices import SliceSampler, plain, reason_of, slice_seed
 
 Item = dict[str, Any]
 STEPS_OF_GREY = 65535  # pictures are held in 16 bits
@@ -85,7 +85,7 @@ class RadiographDataset(Dataset):
             try:
                 one = load_radiograph(item, self.transform)
             except Exception as error:  # noqa: BLE001 - one case costs no other, whatever is wrong with it
-                reason = f"its radiograph can't be loaded: {_reason(error)}"
+                reason = f"its radiograph can't be loaded: {reason_of(error)}"
                 log.warning("Left out: case %s, %s", item["case_id"], reason)
                 self.refused.append({"case_id": item["case_id"], "reason": reason, "kind": "damaged"})
                 continue
@@ -102,16 +102,6 @@ class RadiographSampler(SliceSampler):
 
     def __init__(self, dataset: RadiographDataset, shuffle: bool = True, seed: int = 0) -> None:
         super().__init__(dataset, 1.0, shuffle, seed)  # type: ignore[arg-type]  # it asks for has_label alone
-
-
-def _reason(error: BaseException) -> str:
-    """What our own error says that MONAI hides behind "applying transform ...", or what is behind all."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, LungsegError):
-            return str(inner)
-        inner = inner.__cause__
-    return root_cause(error)
 
 
 def load_radiograph(item: Item, transform: Callable[[Item], Mapping[str, Any]]) -> Radiograph:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
 from data_prep.progress import bar
-from lungseg_monai.errors import ConfigError, DatasetError
+from lungseg_monai.errors import ConfigError, DatasetError, LungsegError
 
 Item = dict[str, Any]
 log = getLogger(__name__)
@@ -157,6 +157,16 @@ def check_memory(first: Volume, data: Sequence[Item], cache_gb: float) -> None:
 def slice_seed(seed: int, epoch: int, index: int) -> int:
     """One number out of three, well mixed."""
     return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1)[0])
+
+
+def reason_of(error: BaseException) -> str:
+    """What our own error says that MONAI hides behind "applying transform ...", or what is behind all."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, LungsegError):
+            return str(inner)
+        inner = inner.__cause__
+    return root_cause(error)
 
 
 def root_cause(error: BaseException) -> str:

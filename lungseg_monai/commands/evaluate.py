@@ -62,6 +62,12 @@ def add(commands: Any) -> None:
         help="a case of a prepared folder in which nobody drew the label: not scored, or scored as one that holds "
         "none, such as a patient without tumour (default refuse)",
     )
+    for option, whose in (("--convention", "PREDICTIONS"), ("--reference-convention", "REFERENCE")):
+        command.add_argument(
+            option,
+            choices=("visible", "anatomical"),
+            help=f"of X-rays: which convention the masks in {whose} follow (default: what their files say)",
+        )
     command.add_argument(
         "--out",
         type=Path,
@@ -73,6 +79,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from lungseg_monai.evaluation.matching import parse_labels
+    from lungseg_monai.evaluation.picture_scoring import Conventions
     from lungseg_monai.evaluation.scores import Extras, evaluate
     from lungseg_monai.evaluation.segmentation import parse_values
     from lungseg_monai.evaluation.tables import scores_folder, write_scores
@@ -87,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         values=parse_values(arguments.values, "--values"),
         reference_values=parse_values(arguments.reference_values, "--reference-values"),
         extras=Extras(arguments.tumor, arguments.tolerance_mm, arguments.absent),
+        conventions=Conventions(arguments.convention, arguments.reference_convention),
     )
     files = write_scores(scores, arguments.out or scores_folder(arguments.predictions))
     told = tell(arguments, "\n".join([table(scores), "", "Written:", *(f"  {file}" for file in files)]), scores)

@@ -13,6 +13,9 @@ from lungseg_monai.evaluation.metrics import BoolArray
 
 NIFTI = (".nii.gz", ".nii")
 SUFFIXES = (*NIFTI, ".seg.nrrd", ".nrrd", ".mha")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
+NO_MASKS = {"image", "overlay", "probability", "preview"}  # pictures that stand beside masks
+WANTED = "a name that ends in .nii.gz, .nii, .nrrd or .mha is wanted, or for X-rays .png, .jpg, .bmp, .tif or .gif"
 AFFINE_TOLERANCE = 1e-3  # of each of the affine's elements
 
 
@@ -48,6 +51,19 @@ class Volume:
 
 def is_mask_file(path: Path) -> bool:
     return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES and not path.name.startswith(".")
+
+
+def is_picture_mask(path: Path) -> bool:
+    """Whether a picture found in a folder may be a mask: by its name it is none of what stands beside masks."""
+    return is_picture(path) and path.stem.lower() not in NO_MASKS
+
+
+def path_of(source: Source) -> Path:
+    return source.path if isinstance(source, MaskFile) else source
 
 
 def stem(path: Path) -> str:

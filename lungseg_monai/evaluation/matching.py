@@ -75,6 +75,9 @@ def resolve_labels(asked: Labels, predictions: Predictions, reference: Reference
     if predictions.labels:
         return predictions.labels
     names = {name for case in predictions.cases for name in case.files}
+    theirs = {name for case in predictions.cases for name in reference.names(case.case_id)}
+    if None in names and predictions.pictures and None not in theirs:
+        return {"lungs": WHOLES["lungs"]}  # what a nameless mask of a radiograph shows
     if None in names and isinstance(reference, PreparedReference):
         raise UsageError(
             "the predictions' names don't say what they are: add, e.g., --label lungs=lung_left+lung_right"

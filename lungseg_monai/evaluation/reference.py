@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg_monai.errors import DatasetError, EvaluationError, NothingToDoError
-from lungseg_monai.evaluation.masks import Source, is_mask_file, stem
+from lungseg_monai.evaluation.masks import WANTED, Source, is_mask_file, is_picture, stem
+from lungseg_monai.evaluation.picture_masks import sides_in
 from lungseg_monai.evaluation.predictions import mask_files
-from lungseg_monai.evaluation.segmentation import JOURNAL, Files, Values, read_segmentation, unfold
+from lungseg_monai.evaluation.segmentation import JOURNAL, Files, Values, read_segmentation, told_beside, unfold
 from lungseg_monai.io import read_json
 from lungseg_monai.rois import NEVER_DRAWN, is_usable, lost_labels
 
@@ -28,6 +29,21 @@ class Reference(Protocol):
 
     def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
         """The image of a case of which it is known that nobody drew `label` or any of `parts`; None for any other."""
+
+    def about(self, case_id: str) -> "About":
+        """What is known of a radiograph and its masks."""
+
+
+@dataclass(frozen=True)
+class About:
+    """convention: what the masks leave out. spacing_mm: between rows, between columns. group: whose images go together.
+
+    None is what nobody said.
+    """
+
+    convention: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,12 @@ class PreparedReference:
         drawn = {roi["label"] for roi in rois if is_usable(roi) or roi.get("reason") != NEVER_DRAWN}
         return self.image(case_id) if case_id in self.cases and not drawn & {label, *parts} else None
 
+    def about(self, case_id: str) -> About:
+        case = self.cases.get(case_id, {})
+        spacing = case.get("spacing_mm")
+        pair = (float(spacing[0]), float(spacing[1])) if spacing and len(spacing) == 2 else None
+        return About(case.get("convention"), pair, case.get("group"))
+
     def image(self, case_id: str) -> Path:
         """The case's image. Raises EvaluationError when dataset.json names none."""
         file = self.cases.get(case_id, {}).get("image")
@@ -96,6 +118,10 @@ class FolderReference:
     def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
         return None  # a mask that is not there may be lost
 
+    def about(self, case_id: str) -> About:
+        files = self.masks.get(case_id, {})
+        return About(told_beside(files)[0]) if files else About()
+
 
 @dataclass(frozen=True)
 class FileReference:
@@ -118,6 +144,9 @@ class FileReference:
     def undrawn(self, case_id: str, label: str, parts: Iterable[str]) -> Path | None:
         return None
 
+    def about(self, case_id: str) -> About:
+        return About()
+
 
 def find_reference(path: Path, only_case: str | None = None, values: Values | None = None) -> Reference:
     """Read a PREPARED folder (or its dataset.json), a segmentation, a folder of masks, or a single mask.
@@ -131,9 +160,9 @@ def find_reference(path: Path, only_case: str | None = None, values: Values | No
     if path.name == "dataset.json":
         return read_prepared(path.parent)
     if path.is_file():
-        if not is_mask_file(path):
-            raise NothingToDoError(f"{path} is no mask: a name that ends in .nii.gz, .nii, .nrrd or .mha is wanted")
-        parts = unfold({None: path}, values or {})
+        if not is_mask_file(path) and not is_picture(path):
+            raise NothingToDoError(f"{path} is no mask: {WANTED}")
+        parts = unfold({None: path}, values or sides_in([{None: path}]))
         if None not in parts:
             return FolderReference(path.parent, {only_case or stem(path): parts})
         return FileReference(path, only_case or stem(path))
@@ -141,10 +170,13 @@ def find_reference(path: Path, only_case: str | None = None, values: Values | No
         return read_prepared(path)
     if not values and (path / JOURNAL).is_file():
         return FolderReference(path, read_segmentation(path)[0])
-    masks = {case: unfold(files, values or {}) for case, files in mask_files(path).items()}
+    found = mask_files(path)
+    values = values or sides_in(found.values())
+    masks = {case: unfold(files, values) for case, files in found.items()}
     if not masks:
         raise NothingToDoError(
-            f"{path} holds neither dataset.json nor masks (<case>/<label>.nii.gz or <case>.nii.gz) to compare with"
+            f"{path} holds neither dataset.json nor masks (<case>/<label>.nii.gz or <case>.nii.gz, of X-rays .png) to "
+            "compare with"
         )
     return FolderReference(path, masks)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from lungseg_monai.evaluation.matching import (
     resolve_labels,
 )
 from lungseg_monai.evaluation.metrics import OVERLAP_METRICS, Empty, count_slices, overlap_scores, volume_errors
-from lungseg_monai.evaluation.predictions import Ranges, find_predictions
+from lungseg_monai.evaluation.picture_scoring import Conventions, Work, evaluate_pictures
+from lungseg_monai.evaluation.predictions import Predictions, Ranges, find_predictions
 from lungseg_monai.evaluation.reference import find_reference
 from lungseg_monai.evaluation.segmentation import Values
 from lungseg_monai.evaluation.summary import groups, select, summarise
@@ -77,14 +78,16 @@ def evaluate(
     values: Values | None = None,
     reference_values: Values | None = None,
     extras: Extras | None = None,
+    conventions: Conventions | None = None,
 ) -> dict[str, Any]:
     """Score the masks in `predictions` against `reference`; returns scores.json's content (docs/reference/files.md).
 
     `labels`: label -> the reference's labels it unites; by default what predictions.json says, or each label of a
     segmentation. values, reference_values: value -> label, of files of several labels. extras: surface Dice, and
-    scores of tumours (docs/reference/scores.md). A case that can't be scored
-    stands under `refused` and costs no other. Raises NothingToDoError when no case can be scored, UsageError when
-    nothing says what a mask is, DatasetError when dataset.json, predictions.json or segment.json is damaged.
+    scores of tumours (docs/reference/scores.md). conventions: of masks of radiographs, where no file says it. A case
+    that can't be scored stands under `refused` and costs no other. Raises NothingToDoError when no case can be scored,
+    UsageError when nothing says what a mask is or for options that don't go with it, DatasetError when dataset.json,
+    predictions.json or segment.json is damaged.
     """
     found = find_predictions(predictions, values)
     truth = find_reference(reference, found.cases[0].case_id if len(found.cases) == 1 else None, reference_values)
@@ -93,10 +96,14 @@ def evaluate(
     labels = resolve_labels(labels or {}, found, truth)
     extras = extras or Extras()
     matching = match(found, truth, labels, asked, extras.absent)
+    _check_options(found, extras, conventions)
+    nothing = f"no prediction in {predictions} could be compared with {reference}"
+    if found.pictures:
+        work = Work(found, truth, empty, conventions or Conventions())
+        return evaluate_pictures(work, matching, labels, progress) or _raise_nothing(nothing, matching)
     scored = score_pairs(matching, empty, extras, progress)
     if not scored.cases:
-        reasons = "\n".join(f"  {refusal.case_id}: {refusal.reason}" for refusal in matching.refused[:10])
-        raise NothingToDoError(f"no prediction in {predictions} could be compared with {reference}\n{reasons}")
+        _raise_nothing(nothing, matching)
     metrics = CASE_METRICS if extras.tolerance is None else (*CASE_METRICS, SURFACE_DICE)
     scores: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -112,6 +119,18 @@ def evaluate(
     if extras.tolerance is not None:
         scores["tolerance_mm"] = extras.tolerance
     return scores | ({"tumors": tumor_part(scored.tumors)} if extras.tumor else {})
+
+
+def _check_options(found: Predictions, extras: Extras, conventions: Conventions | None) -> None:
+    if found.pictures and (extras.tumor or extras.tolerance_mm is not None):
+        raise UsageError(f"--tumor and --tolerance-mm are for CT, and {found.folder} holds masks of X-rays")
+    if not found.pictures and conventions and (conventions.predictions or conventions.reference):
+        raise UsageError(f"--convention and --reference-convention are for X-rays, and {found.folder} holds volumes")
+
+
+def _raise_nothing(what: str, matching: Matching) -> NoReturn:
+    reasons = "\n".join(f"  {refusal.case_id}: {refusal.reason}" for refusal in matching.refused[:10])
+    raise NothingToDoError(f"{what}\n{reasons}")
 
 
 def tumor_part(tumors: Rows) -> dict[str, Rows]:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lungseg_monai.errors import DatasetError, UsageError
-from lungseg_monai.evaluation.masks import MaskFile, Source
+from lungseg_monai.evaluation.masks import MaskFile, Source, path_of
 from lungseg_monai.io import read_json
 
 JOURNAL = "segment.json"
 CASE_FILE = "case.json"
+WRITTEN = ("nifti", "nrrd", "png")  # kinds of masks that can be scored
 WHOLES = {"lungs": ("lung_left", "lung_right")}  # labels that are made of others, where nobody says otherwise
 Files = dict[str | None, Source]
 Values = Mapping[int, str]
@@ -103,13 +104,23 @@ def read_segmented(folder: Path) -> tuple[str, Files]:
     record = read_json(folder / CASE_FILE)
     try:
         values = {int(value): str(name) for value, name in record["labels"].items()}
-        file = record["outputs"].get("nifti") or record["outputs"].get("nrrd")
+        file = next((record["outputs"][kind] for kind in WRITTEN if record["outputs"].get(kind)), None)
         name = str(record["case"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{folder / CASE_FILE} is damaged: run lungseg segment again with --overwrite") from error
     if not file:
-        raise DatasetError(f"{folder} holds no NIfTI or NRRD mask: run lungseg segment again with --format nifti")
+        raise DatasetError(f"{folder} holds no NIfTI, NRRD or PNG mask: run lungseg segment again with --format nifti")
     return name, by_label(folder / file, values)
+
+
+def told_beside(files: Files) -> tuple[str | None, Path | None]:
+    """The convention that case.json says the mask of a radiograph follows, and its map of probabilities, if any."""
+    folder = path_of(next(iter(files.values()))).parent
+    if not is_segmented(folder):
+        return None, None
+    record = read_json(folder / CASE_FILE)
+    probability = record["outputs"].get("probability")
+    return record.get("convention"), folder / probability if probability else None
 
 
 def is_segmented(folder: Path) -> bool:

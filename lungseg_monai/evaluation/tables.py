@@ -11,6 +11,7 @@ from data_prep.nifti import atomic_file
 from lungseg_monai.evaluation.metrics import OVERLAP_METRICS
 
 CASE_KEYS = ("case_id", "section", "label")
+CONVENTION_KEYS = ("convention", "reference_convention")  # beside every score of a radiograph
 SLICE_KEYS = (*CASE_KEYS, "slice", "reference_voxels", "predicted_voxels")
 STAMP = ("empty", "warning")  # ends every row, so that no row is read without its policy and its warning
 ON_REQUEST = ("tolerance_mm",)  # part of the stamp where it was asked for
@@ -22,10 +23,11 @@ def write_scores(scores: Mapping[str, Any], folder: Path) -> list[Path]:
     stamp = policy | {name: scores[name] for name in ON_REQUEST if name in scores}
     tumors = scores["tumors"]["cases"] if "tumors" in scores else []
     kind = ("kind",) if tumors else ()
-    content = {
-        "scores.csv": _csv(scores["cases"], (*CASE_KEYS, *scores["metrics"]), stamp),
-        "scores_slices.csv": _csv(scores["slices"], (*SLICE_KEYS, *kind, *OVERLAP_METRICS), policy),
-    }
+    pictures = scores.get("kind") == "pictures"
+    keys = (*CASE_KEYS, *CONVENTION_KEYS) if pictures else CASE_KEYS
+    content = {"scores.csv": _csv(scores["cases"], (*keys, *scores["metrics"]), stamp)}
+    if not pictures:
+        content["scores_slices.csv"] = _csv(scores["slices"], (*SLICE_KEYS, *kind, *OVERLAP_METRICS), policy)
     if tumors:  # their conventions are their own: --empty has no say
         content["scores_tumors.csv"] = _csv(tumors, tuple(tumors[0]), {"warning": scores["warning"]})
     content["scores.json"] = json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -16,11 +16,14 @@ NAMES = {
     "hd95_mm": "HD95, mm",
     "msd_mm": "surface distance, mm",
     "surface_dice": "surface Dice",
+    "mse": "MSE",
+    "mse_probability": "MSE of probabilities",
+    "hd95_px": "HD95, pixels",
     "volume_error_ml": "volume error, ml",
     "volume_error_percent": "volume error, %",
 }
 WHICH = {"all": "all slices", "with_label": "slices with reference", "without_label": "slices without reference"}
-DECIMALS = {"hd95_mm": 2, "msd_mm": 2, "volume_error_ml": 1, "volume_error_percent": 2}
+DECIMALS = {"hd95_px": 2, "hd95_mm": 2, "msd_mm": 2, "volume_error_ml": 1, "volume_error_percent": 2}
 SLICE_METRICS = ("dice", "accuracy")  # in the terminal; the files hold all
 STATISTICS = ("mean", "median", "std", "p05")
 POLICIES = {
@@ -35,10 +38,14 @@ ALWAYS = (
 
 def table(scores: Mapping[str, Any]) -> str:
     """scores.json -> text: a table a label and section with its warning and blank slices; the policy; the refusals."""
+    from lungseg_monai.evaluation.picture_text import picture_policy, picture_section, repair_lines
+
+    of_pictures = scores.get("kind") == "pictures"
     lines = []
     for label, section in groups(scores["cases"]):
-        lines += ["", *_section(scores, label, section)]
-    lines += ["", policy(scores["empty"])]
+        lines += ["", *(picture_section if of_pictures else _section)(scores, label, section)]
+    lines += ["", (picture_policy if of_pictures else policy)(scores["empty"])]
+    lines += repair_lines(scores) if of_pictures else []
     if scores["refused"]:
         lines += ["", f"Not scored ({len(scores['refused'])}):"]
         lines += [f"  {refusal_line(refusal)}" for refusal in scores["refused"]]

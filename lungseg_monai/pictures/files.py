@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from struct import error as StructError  # noqa: N812 - lower case by accident
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.errors import DatasetError, ImageError
 
+BROKEN = (OSError, ValueError, SyntaxError, StructError)  # what Pillow raises for damaged files
 INSIDE = 127  # of 8 bits: above it a mask is set
 
 
@@ -21,7 +23,7 @@ def read_picture(path: str | Path) -> NDArray:
             values = np.asarray(unfolded)
     except FileNotFoundError as error:
         raise ImageError(f"the picture {Path(path).name} is missing") from error
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG files
+    except BROKEN as error:
         raise ImageError(f"the picture {Path(path).name} can't be read: {error}. Convert it again.") from error
     if values.dtype.kind == "i":  # 16 bits, as Pillow keeps some of them
         if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
@@ -61,6 +63,6 @@ def picture_grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
             columns, rows = image.size
     except FileNotFoundError as error:
         raise DatasetError(f"the file {path} is missing") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except BROKEN as error:
         raise DatasetError(f"{path} can't be read as a picture: {error}") from error
     return (rows, columns, 1), np.eye(4)
