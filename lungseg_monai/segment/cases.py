@@ -106,16 +106,17 @@ def find_cases(
     ]
     if not plans:
         reasons = "; ".join(f"{one['where']}: {one['reason']}" for one in [*refused, *ignored][:4])
-        xrays = f". {TAKE_XRAY}" if TAKE_XRAY not in reasons and _holds_xrays(inputs, ignored, skip) else ""
+        told = TAKE_XRAY in reasons or not _holds_xrays(inputs, [*refused, *ignored], skip)
+        xrays = "" if told else f". {TAKE_XRAY}"
         raise errors.NothingToDoError(
             f"nothing to segment in {', '.join(map(str, inputs[:4]))} ({reasons or 'no CT'}); {WANTED}{xrays}"
         )
     return Cases(_cases(plans, found, context, wanted), refused, ignored)
 
 
-def _holds_xrays(inputs: Sequence[Path], ignored: Sequence[dict[str, Any]], skip: Path | None) -> bool:
+def _holds_xrays(inputs: Sequence[Path], left_out: Sequence[dict[str, Any]], skip: Path | None) -> bool:
     """Whether pictures, or X-rays in DICOM, are among what was passed over."""
-    if any(name in one["reason"] for one in ignored for name in XRAYS):
+    if any(name in one["reason"] for one in left_out for name in XRAYS):
         return True
     return any(_is_picture(path) for one in inputs for path in walk(one, skip).files[:MOST_LOOKED_AT])
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from data_prep.stages import Stages
 from lungseg_monai.errors import ConfigError, ModelError, UsageError
-from lungseg_monai.pictures.left_lung import complete_left_lung
 from lungseg_monai.pictures.resize import resize
 from lungseg_monai.pictures.sides import NAMES
 from lungseg_monai.pictures.steps import Steps, prepare, steps_of
@@ -59,13 +58,14 @@ class PictureModel:
         _refuse_unknown(bundle.name, unknown, polarity)
         told = _metadata(bundle)
         own = str((told.get("segmenter") or {}).get("convention", "visible"))
-        self.completes = _completes(bundle.name, own, convention)
-        self.steps, self.rules = _checked(steps, rules)
-        if self.completes and not self.rules.sides:
+        completes = _completes(bundle.name, own, convention)
+        self.steps, plain = _checked(steps, rules)
+        if completes and not plain.sides:
             raise UsageError(
                 f"--rules {rules} tell left from right nowhere, and --convention anatomical completes the left lung: "
                 "take --rules recommended, or --convention visible"
             )
+        self.rules = replace(plain, complete_left=completes)
         self.names = dict(NAMES) if self.rules.sides else {1: "lungs"}
         self.spatial_size = int(spatial_size[0]), int(spatial_size[1])
         self.mirror, self.polarity = bool(mirror), polarity
@@ -80,7 +80,7 @@ class PictureModel:
             "threads": threads or cores(),
             "convention": convention,
             "trained_convention": own,
-            "rules": replace(self.rules, complete_left=self.completes).as_dict(),
+            "rules": self.rules.as_dict(),
             "spatial_size": list(self.spatial_size),
             "mirror": self.mirror,
             "polarity": polarity,
@@ -100,7 +100,6 @@ class PictureModel:
         shape = (picture.shape[0], picture.shape[1])
         with stages.stage("rules"):
             found = lung_mask_on_image(seen.probability, shape, self.rules, flipped)
-            labels = complete_left_lung(found.labels) if self.completes else found.labels
             confidence = confidence_of(seen.probability, found.labels, self.names)
         held: Any = None
         if probabilities:
@@ -109,7 +108,7 @@ class PictureModel:
         self.facts["device"] = self.network.device
         notes = tuple(Flag("backend", one, "note") for one in self.network.notes)
         return Segmentation(
-            labels_ijk=labels,
+            labels_ijk=found.labels,
             names=self.names,
             flags=(*said, *found.flags, *notes),
             confidence=confidence,

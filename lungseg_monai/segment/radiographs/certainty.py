@@ -20,7 +20,8 @@ def confidence_of(probability: Floats, labels: NDArray[np.uint8], names: Mapping
     """By name, 0 to 1: the expected Dice of each label with a truth as the probabilities say.
 
     probability: (h, w) on the network's grid. labels: (H, W) on the picture's. What is likely lung and outside of all
-    labels counts against the label that it is nearer to. 0.0 where a label is missing.
+    labels counts against the label that it is nearer to; what rules drew beyond the network's own (a lung completed
+    behind the heart) does not count. 0.0 where a label is missing.
     """
     small = _nearest(labels, (probability.shape[0], probability.shape[1]))
     likely = np.where(probability > BACKGROUND, probability, 0)
@@ -32,10 +33,10 @@ def confidence_of(probability: Floats, labels: NDArray[np.uint8], names: Mapping
     owners = np.array(list(middles))
     nearest = owners[np.abs(columns[:, None] - np.array(list(middles.values()))).argmin(1)]
     for label in middles:
-        inside = small == label
+        inside = (small == label) & (likely > 0)
         own = float(likely[inside].sum())
         beside = float(likely[(small == 0) & (nearest == label)[None]].sum())
-        found[names[label]] = 2 * own / (np.count_nonzero(inside) + own + beside)
+        found[names[label]] = 2 * own / max(np.count_nonzero(inside) + own + beside, 1)
     return found
 
 
