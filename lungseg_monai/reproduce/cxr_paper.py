@@ -14,8 +14,8 @@ BUNDLES = {
 }
 # What the bundle calls the channels of its network's first block.
 FIRST_BLOCK = {"unet": "n_filters", "fcnn": "n_filters", "deeplabv3": "n_filters", "resnet50_unet": "width"}
-# CPU seconds of a training step beside those of the dearest, by `recommended`, width 32 of ResNet50.
-COSTS = {"unet": 1.0, "fcnn": 0.4, "deeplabv3": 0.8, "resnet50_unet": 1.0}
+# CPU seconds of a training step beside those of the dearest, by the numbers of `recommended`.
+COSTS = {"unet": 1.0, "fcnn": 0.2, "deeplabv3": 0.5, "resnet50_unet": 0.8}
 TITLES = {"unet": "U-Net", "fcnn": "FCNN", "deeplabv3": "DeepLabV3", "resnet50_unet": "U-Net on ResNet50"}
 # Table 2: mDice, mIOU, MSE.
 TABLE_2 = {

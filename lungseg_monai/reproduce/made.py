@@ -51,7 +51,7 @@ class Made:
 @dataclass
 class Reproduction:
     """All that the tables say. by_bundle: the numbers of each bundle's setting, with those given. counts: section ->
-    the cases, as the plan's kind counts them. made: by the model's name. figures: what was drawn last."""
+    the cases, as the plan's kind counts them. made: by the model's name. figures: drawn when all models are done."""
 
     plan: Plan
     options: Options

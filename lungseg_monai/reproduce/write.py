@@ -21,7 +21,8 @@ HERE = Path(__file__).parent
 def write_all(done: Reproduction) -> list[Path]:
     """Write all files into the options' `out`; returns their paths. Raises data_prep's OutputError."""
     out, tables = done.options.out, done.plan.kind.grids(done)
-    done.figures = done.plan.kind.figures(done)
+    if not done.waiting and not done.figures:  # once: drawing takes longer than all the rest
+        done.figures = done.plan.kind.figures(done)
     stamp = "; ".join(stamps(done))
     texts = {"tables.md": markdown(done), "tables.html": html(done)}
     texts |= {f"{grid.key}.csv": csv_text(grid, stamp) for grid in tables}

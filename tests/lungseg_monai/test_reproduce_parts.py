@@ -134,6 +134,11 @@ def job(**numbers):
     return Job("ct_tumor_recurrent_denseunet", "paper", Model("m", {"loss_name": "iou"}), {"epochs": 2, **numbers}, "d")
 
 
+def test_a_folders_name_never_changes_for_the_same_numbers():
+    """Trainings of weeks lie under these names."""
+    assert job().key == "m-6fd32341"
+
+
 def test_other_numbers_have_another_folder():
     assert job().key == job().key
     assert len({job().key, job(epochs=3).key, job(width=8).key}) == 3
