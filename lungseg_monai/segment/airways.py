@@ -123,20 +123,21 @@ def windpipe_by_hu(hu: NDArray[np.float32], spacing_mm: tuple[float, float, floa
     import cc3d
 
     found = np.zeros(hu.shape, np.uint8)
-    body = hu > -500
-    middle_x = float(np.nonzero(body)[0].mean()) if body.any() else hu.shape[0] / 2
+    body = np.count_nonzero(hu > -500, axis=(1, 2))
+    middle_x = float(body @ np.arange(len(body)) / body.sum()) if body.any() else hu.shape[0] / 2
     area_mm2, reach = spacing_mm[0] * spacing_mm[1], 35.0 / spacing_mm[0]
     before: Labels | None = None
     run = 0
+    dark = np.ascontiguousarray((hu < AIR_HU + 50).transpose(2, 0, 1))
     for k in range(hu.shape[2] - 1, -1, -1):
-        pieces = cc3d.connected_components((hu[:, :, k] < AIR_HU + 50).astype(np.uint8), connectivity=4)
-        stats = cc3d.statistics(pieces)
+        pieces = cc3d.connected_components(dark[k], connectivity=4)
+        mm2 = np.bincount(pieces[dark[k]]) * area_mm2
+        sized = np.flatnonzero((mm2 > 40) & (mm2 < TUBE_MM2)).tolist()
+        middles = cc3d.statistics(pieces)["centroids"] if sized and before is None else None
         here = np.zeros(hu.shape[:2], np.uint8)
-        for n in range(1, len(stats["voxel_counts"])):
-            mm2 = stats["voxel_counts"][n] * area_mm2
-            seen = before is not None and bool(np.any(before[pieces == n]))
-            near = abs(stats["centroids"][n][0] - middle_x) < reach
-            if 40 < mm2 < TUBE_MM2 and (seen or (near and before is None)) and _enclosed(pieces == n, hu[:, :, k]):
+        for n in sized:
+            likely = bool(np.any(before[pieces == n])) if middles is None else abs(middles[n][0] - middle_x) < reach
+            if likely and _enclosed(pieces == n, hu[:, :, k]):
                 here[pieces == n] = 1
         if here.any():
             before, run = here, run + 1

@@ -21,6 +21,8 @@ def measure(
     labels_ijk, hu_ijk: (I, J, K) alike. affine_ras: (4, 4), index to mm. A label that isn't there has volume 0 and
     None for its HU. Returns {"volumes_ml": {name: ml}, "hu": {name: {"mean", "p15", "below_950_percent"}}}.
     """
+    there = _box(labels_ijk)
+    labels_ijk, hu_ijk = labels_ijk[there], hu_ijk[there]
     voxel_ml = abs(float(np.linalg.det(affine_ras[:3, :3]))) / 1000
     volumes: dict[str, Any] = {}
     hu: dict[str, Any] = {}
@@ -29,6 +31,14 @@ def measure(
         volumes[name] = round(values.size * voxel_ml, 3)
         hu[name] = _spread(values)
     return {"volumes_ml": volumes, "hu": hu}
+
+
+def _box(labels: NDArray[np.uint8]) -> tuple[slice, ...]:
+    """The smallest box round what is labelled; nothing of an array where nothing is."""
+    flat = labels.max(axis=0, initial=0)
+    along = (labels.any(axis=(1, 2)), flat.any(axis=1), flat.any(axis=0))
+    found = [np.flatnonzero(one) for one in along]
+    return tuple(slice(int(one[0]), int(one[-1]) + 1) if len(one) else slice(0, 0) for one in found)
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float | None]:

@@ -80,8 +80,11 @@ def within_body(mask: Labels, between: Labels) -> Labels:
     if np.count_nonzero(between) < np.count_nonzero(mask):
         return mask
     pieces = cc3d.connected_components(mask, connectivity=6)
-    stays = np.bincount(pieces.ravel(), between.ravel()) >= WITHIN * np.bincount(pieces.ravel())
-    return mask * stays[pieces].astype(np.uint8)
+    drawn = pieces[mask > 0]
+    inside = np.bincount(drawn[between[mask > 0] > 0], minlength=int(pieces.max()) + 1)
+    stays = inside >= WITHIN * np.bincount(drawn, minlength=len(inside))
+    stays[0] = False
+    return stays[pieces].view(np.uint8)
 
 
 def _at_sides(pieces: NDArray[np.unsignedinteger], count: int) -> NDArray[np.bool_]:

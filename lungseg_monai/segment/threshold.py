@@ -57,19 +57,21 @@ def _air_of_body(hu: NDArray[np.float32], spacing_mm: tuple[float, float, float]
     """Dark voxels that are not joined, slice by slice, with the room around the body."""
     import cc3d
 
-    dark = (hu < AIR_HU).astype(np.uint8)
-    for k in range(dark.shape[2]):
-        plane = np.pad(dark[:, :, k], 1)
-        pieces = cc3d.connected_components(plane, connectivity=4)
-        at_edge = np.concatenate([pieces[1], pieces[-2], pieces[:, 1], pieces[:, -2]])
-        voxels = np.bincount(pieces.ravel())
-        total = np.bincount(pieces.ravel(), np.pad(hu[:, :, k], 1).ravel())
-        outside = np.zeros(len(voxels), bool)
-        outside[np.unique(at_edge)] = True
-        outside &= total / np.maximum(voxels, 1) < -920  # the room; a lung cut by the edge is denser
-        outside[0] = False
-        dark[:, :, k] = (plane * ~outside[pieces])[1:-1, 1:-1]
-    return dark
+    i, j, k = hu.shape
+    # all slices in one picture, with a rim of no air round each: one search for pieces, which never meet
+    padded = np.zeros((k, i + 2, j + 2), np.float32)
+    padded[:, 1:-1, 1:-1] = hu.transpose(2, 0, 1)
+    dark = padded < AIR_HU
+    pieces = cc3d.connected_components(dark.reshape(k * (i + 2), j + 2), connectivity=4).reshape(dark.shape)
+    of_dark = pieces[dark]
+    voxels = np.bincount(of_dark, minlength=1)
+    total = np.bincount(of_dark, padded[dark], minlength=1)
+    outside = np.zeros(len(voxels), bool)
+    for at_edge in (pieces[:, 1], pieces[:, -2], pieces[:, :, 1], pieces[:, :, -2]):
+        outside[at_edge] = True
+    outside &= total / np.maximum(voxels, 1) < -920  # the room; a lung cut by the edge is denser
+    outside[0] = True  # what is not dark
+    return np.ascontiguousarray(~outside[pieces[:, 1:-1, 1:-1].transpose(1, 2, 0)]).view(np.uint8)
 
 
 def _within_body(air: Labels, body: Labels) -> Labels:
@@ -77,12 +79,15 @@ def _within_body(air: Labels, body: Labels) -> Labels:
     import cc3d
     import fill_voids
 
-    body = body.copy()
-    for k in range(body.shape[2]):
-        body[:, :, k] = fill_voids.fill(body[:, :, k], in_place=False)
+    planes = np.ascontiguousarray(body.transpose(2, 0, 1))
+    for k, plane in enumerate(planes):
+        planes[k] = fill_voids.fill(plane, in_place=False)
     pieces = cc3d.connected_components(air, connectivity=6)
-    within = np.bincount(pieces.ravel(), body.ravel()) >= 0.5 * np.bincount(pieces.ravel())
-    return air * within[pieces].astype(np.uint8)
+    of_air = pieces[air > 0]
+    within = np.bincount(of_air[planes.transpose(1, 2, 0)[air > 0] > 0], minlength=int(pieces.max()) + 1)
+    stays = within >= 0.5 * np.bincount(of_air, minlength=len(within))
+    stays[0] = False
+    return stays[pieces].view(np.uint8)
 
 
 def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -> Labels:
@@ -98,7 +103,7 @@ def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -
         first, second = (int(n) for n in (np.argsort(-voxels)[:2] if len(voxels) > 2 else (1, 0)))
         if voxels[first] * voxel_ml < SMALLEST_ML:
             break
-        xs = [float(np.mean(np.nonzero(pieces == n)[0])) * spacing_mm[0] if n else 0.0 for n in (first, second)]
+        xs = [_middle_i(pieces == n) * spacing_mm[0] if n else 0.0 for n in (first, second)]
         parted = second > 0 and voxels[second] >= ALONE * voxels[first] and abs(xs[0] - xs[1]) > SIDE_MM
         if parted:
             right, left = (first, second) if xs[0] < xs[1] else (second, first)
@@ -107,6 +112,11 @@ def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -
         if not cut_mm:
             alone = (pieces == first).astype(np.uint8)
     return labels if alone is None else alone * _side_by_place(alone, spacing_mm)
+
+
+def _middle_i(mask: NDArray[np.bool_]) -> float:
+    counts = np.count_nonzero(mask, axis=(1, 2))
+    return float(counts @ np.arange(len(counts)) / counts.sum())
 
 
 def _side_by_place(alone: Labels, spacing_mm: tuple[float, float, float]) -> Labels:
