@@ -48,6 +48,7 @@ class KeepCheckpoints:
         self.folder = Path(folder)
         self.by = by
         self.predict_with = predict_with
+        self._stopped_by: BaseException | None = None
         self.parts = parts
         self.facts = facts
         self.validator = validator
@@ -83,7 +84,8 @@ class KeepCheckpoints:
     def stopped(self, engine: Engine, error: BaseException) -> None:
         """Say what is kept, and go on raising."""
         kept = (self.folder / "last.pt").is_file()
-        if is_main():
+        told, self._stopped_by = self._stopped_by is error, error  # ignite raises it in the epoch and in the run
+        if is_main() and not told:
             how = f"go on with --resume --output_dir {self.folder.parent}" if kept else "nothing is saved yet"
             log.warning("Stopped in epoch %d: %s", engine.state.epoch, how)
         raise error
@@ -108,7 +110,13 @@ def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> f
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically. Raises data_prep's OutputError."""
     with atomic_file(path) as stream:
-        torch.save(dict(content), stream)
+        try:
+            torch.save(dict(content), stream)
+        except RuntimeError as error:
+            within = error.__context__  # torch makes an error of its own of what stopped it: a full disk, Ctrl-C
+            if isinstance(within, OSError | KeyboardInterrupt):
+                raise within from None
+            raise
 
 
 def remove_unfinished(folder: Path) -> None:

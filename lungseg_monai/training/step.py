@@ -12,6 +12,8 @@ from lungseg_monai.errors import ConfigError
 from lungseg_monai.memory_use import is_out_of_memory
 from lungseg_monai.training.processes import several
 
+UNMADE = ("could not create a primitive", "could not create a memory object")  # oneDNN gives no reason
+LIMITED = ". Memory is limited: MALLOC_MMAP_THRESHOLD_=262144 in the environment gives back what is let go (Linux)"
 log = getLogger(__name__)
 
 
@@ -64,7 +66,7 @@ class TrainingStep:
             try:
                 return self._backward(engine, image, label, members)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not (is_out_of_memory(error) or self._unmade(error)):
                     raise
                 told = str(error).strip().splitlines()[:1]
             # out of the except block: the error holds the graph that filled the memory
@@ -86,6 +88,10 @@ class TrainingStep:
             total += loss.detach()
         return torch.cat(preds), total
 
+    def _unmade(self, error: BaseException) -> bool:
+        """Whether oneDNN could not make its code or buffers: too little memory, once that has run out or is limited."""
+        return (self.part is not None or limited()) and any(sign in str(error) for sign in UNMADE)
+
     def _smaller(self, count: int, shape: tuple[int, ...], told: str) -> None:
         """Halve the parts. Raises ConfigError when they are one window already, or in one of several processes."""
         size = min(self.part or count, count)
@@ -97,7 +103,7 @@ class TrainingStep:
         if size == 1:
             raise ConfigError(
                 f"memory ran out ({told}) on one window of {' x '.join(map(str, shape))} alone: give a smaller "
-                "--spatial_size or --width, or on a GPU --amp true"
+                f"--spatial_size or --width, or on a GPU --amp true{LIMITED if limited() else ''}"
             )
         self.part = (size + 1) // 2
         log.warning(
@@ -112,6 +118,16 @@ class TrainingStep:
             engine.scaler.update()
         else:
             engine.optimizer.step()
+
+
+def limited() -> bool:
+    """Whether this process may only take so much memory (`ulimit -v`, `ulimit -d`)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    return any(resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for kind in kinds)
 
 
 def _gradients(network: nn.Module) -> list[Tensor | None]:
