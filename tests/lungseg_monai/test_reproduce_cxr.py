@@ -24,6 +24,7 @@ from lungseg_monai.reproduce.kept import path_of
 from lungseg_monai.reproduce.plan import models_of
 from lungseg_monai.reproduce.radiographs import kind
 from lungseg_monai.reproduce.radiographs.cohort import read_radiographs
+from lungseg_monai.reproduce.radiographs.figures import draw_all
 from lungseg_monai.reproduce.radiographs.phantom import make_radiographs
 from lungseg_monai.reproduce.radiographs.predicting import make_ask
 from lungseg_monai.reproduce.radiographs.scoring import DAMAGES, reference_of, rules_text, score_row
@@ -49,6 +50,7 @@ class Fakes:
         self.patients = {one.image: one for one in read_radiographs(prepared, LABELS).patients}
         monkeypatch.setattr(work, "train", self.train)
         monkeypatch.setattr(kind, "make_predict", lambda run, device: self.predict)
+        monkeypatch.setattr(kind, "draw_all", lambda done: [])  # most of the time otherwise
         monkeypatch.setattr(kind, "make_ask", lambda run, device: lambda picture: np.zeros((32, 32), np.float32))
 
     def train(self, arguments, folder, threads, told):
@@ -99,7 +101,8 @@ def test_table_2_has_the_papers_figures_beside_ours(prepared, tmp_path, fakes, c
     assert "hardly adds up" in told and "divided by the number of batches" in told
 
 
-def test_the_page_stands_alone_with_its_pictures(prepared, tmp_path, fakes):
+def test_the_page_stands_alone_with_its_pictures(prepared, tmp_path, fakes, monkeypatch):
+    monkeypatch.setattr(kind, "draw_all", draw_all)
     out = tmp_path / "out"
     assert call("cxr", prepared, out, "--networks", "fcnn,unet", "--quiet") == 0
     page = (out / "tables.html").read_text()
