@@ -133,10 +133,13 @@ def windpipe_by_hu(hu: NDArray[np.float32], spacing_mm: tuple[float, float, floa
         pieces = cc3d.connected_components(dark[k], connectivity=4)
         mm2 = np.bincount(pieces[dark[k]]) * area_mm2
         sized = np.flatnonzero((mm2 > 40) & (mm2 < TUBE_MM2)).tolist()
-        middles = cc3d.statistics(pieces)["centroids"] if sized and before is None else None
+        middles = cc3d.statistics(pieces)["centroids"] if sized and before is None else ()
         here = np.zeros(hu.shape[:2], np.uint8)
         for n in sized:
-            likely = bool(np.any(before[pieces == n])) if middles is None else abs(middles[n][0] - middle_x) < reach
+            if before is None:
+                likely = abs(middles[n][0] - middle_x) < reach
+            else:
+                likely = bool(np.any(before[pieces == n]))
             if likely and _enclosed(pieces == n, hu[:, :, k]):
                 here[pieces == n] = 1
         if here.any():
