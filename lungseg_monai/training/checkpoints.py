@@ -98,7 +98,7 @@ class KeepCheckpoints:
 
 
 def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float:
-    """What an epoch is judged by, larger is better: the validator's `by`, a loss negated; without one that of training."""
+    """What an epoch is judged by, larger is better: the validator's `by`, or the training loss; losses negated."""
     if validator is None:
         return -float(engine.state.metrics["loss"])
     if by == "loss":
