@@ -12,6 +12,7 @@ from lungseg_monai.evaluation.text import blank_sentence, policy, refusal_line
 from lungseg_monai.report import content
 from lungseg_monai.report.figures import curves_svg, slices_svg
 from lungseg_monai.report.grids import Grid, choose_grids, draw
+from lungseg_monai.report.picture_page import of_radiographs, picture_context, write_figures
 from lungseg_monai.report.pictures import WINDOW_HU
 from lungseg_monai.report.run import Note, Run, read_run
 
@@ -33,18 +34,23 @@ def write_report(run_folder: Path, out: Path | None = None, dataset: Path | None
     """Write one HTML file about a run, by default RUN/report.html.
 
     `dataset`: the PREPARED folder whose images are shown, by default the one that run.json names. What a run lacks
-    is named in the report. Raises UsageError, NothingToDoError and ReportError (see read_run), and data_prep's
+    is named in the report. Of radiographs the pictures are also written as PNG files, into `figures` beside the page.
+    Raises UsageError, NothingToDoError and ReportError (see read_run), and data_prep's
     OutputError.
     """
     run = read_run(run_folder, dataset)
     path = out or run_folder / "report.html"
-    html = render(run)
+    pictures = of_radiographs(run)
+    filled = picture_context(run) if pictures else context(run)
+    html = render("radiographs.html" if pictures else "report.html", filled)
     with atomic_file(path) as stream:
         stream.write(html.encode("utf-8"))
+    if pictures:
+        write_figures(run, filled["sections"], path.parent)
     return Report(path, run.notes)
 
 
-def render(run: Run) -> str:
+def render(template: str, filled: Mapping[str, Any]) -> str:
     """The page as text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -55,7 +61,7 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html").render(context(run))
+    return environment.get_template(template).render(filled)
 
 
 def context(run: Run) -> dict[str, Any]:
