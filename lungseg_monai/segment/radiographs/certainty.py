@@ -36,7 +36,7 @@ def confidence_of(probability: Floats, labels: NDArray[np.uint8], names: Mapping
         inside = (small == label) & (likely > 0)
         own = float(likely[inside].sum())
         beside = float(likely[(small == 0) & (nearest == label)[None]].sum())
-        found[names[label]] = 2 * own / max(np.count_nonzero(inside) + own + beside, 1)
+        found[names[label]] = float(2 * own / max(np.count_nonzero(inside) + own + beside, 1))
     return found
 
 

@@ -1,6 +1,7 @@
 """The picture with the lungs outlined in colour, sides and convention named: for people, not for measuring."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ WHITE, FIRST = GREYS, GREYS + 1
 TITLES = {"lung_right": "right lung", "lung_left": "left lung", "lungs": "lungs"}
 LINE = 0.0035  # of the longer side: width of a contour
 BAND = 26  # pixels below the picture
+SPACE = 5  # between words
 
 
 def draw(
@@ -68,7 +70,14 @@ def _with_legend(shown: NDArray[np.uint8], names: Mapping[int, str], convention:
     at, line = 8, rows + BAND // 2
     for label, name in names.items():
         pencil.rectangle((at, line - 5, at + 10, line + 5), fill=FIRST + (label - 1) % len(COLOURS))
-        pencil.text((at + 16, line), TITLES.get(name, name), fill=WHITE, anchor="lm")
-        at += 30 + round(pencil.textlength(TITLES.get(name, name)))
-    pencil.text((at, line), f"({convention})", fill=WHITE, anchor="lm")
+        at = _written(pencil, at + 16, line, TITLES.get(name, name)) + 10
+    _written(pencil, at, line, f"({convention})")
     return np.asarray(canvas)
+
+
+def _written(pencil: Any, at: int, line: int, text: str) -> int:
+    """Write `text` from column `at`, and tell where it ends; without smoothing its spaces would be too narrow."""
+    for word in text.split():
+        pencil.text((at, line), word, fill=WHITE, anchor="lm")
+        at += round(pencil.textlength(word)) + SPACE
+    return at
