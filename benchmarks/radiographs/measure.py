@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.radiographs.finders import finder
 from benchmarks.radiographs.prepared import Case
+from benchmarks.radiographs.spine import to_the_spine
 from lungseg_monai.errors import LungsegError
 from lungseg_monai.pictures.corruptions import corrupt, grades, mixed
 from lungseg_monai.pictures.grey import Picture
@@ -22,7 +23,9 @@ ROWS = [NONE, *grades(), MIXED]
 QUICK = [NONE, ("rotated", "strong"), ("borders", "strong"), ("white_lung", "strong"), MIXED]
 FILM = RadiographOptions(shape=(256, 256), grid_mm=3.2)
 MASKS = {"visible": lambda labels: labels, "left": complete_left_lung, "both": complete_lungs}
-REFERENCES = ("visible", "completed", "anatomical")
+SPINE_MM = 24.0
+TO_SPINE = f"to {SPINE_MM:g} mm"
+REFERENCES = ("visible", TO_SPINE, "completed", "anatomical")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def damaged_scores(task: Task) -> list[Score]:
 
 def made_scores(task: Task) -> list[Score]:
     film = make_radiograph(SEED, task.number, FILM)
-    references = {name: getattr(film, name) for name in REFERENCES}
+    references = {name: getattr(film, name) for name in REFERENCES if name != TO_SPINE}
+    references[TO_SPINE] = to_the_spine(film, SPINE_MM)
     row = ("made", film.facts["view"])
     return [_scored(f"made-{task.number}", model, row, film.image, references) for model in task.models]
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.radiographs.measure import FILM, dice
 from benchmarks.radiographs.prepared import Case
+from benchmarks.radiographs.spine import to_the_spine
 from lungseg_monai.pictures.left_lung import complete_left_lung, complete_lungs
 from lungseg_monai.pictures.sides import Labels
-from lungseg_monai.synthesis.radiograph import Radiograph, make_radiograph
+from lungseg_monai.synthesis.radiograph import make_radiograph
 
 SEED = 9200  # as in measure.py
 SPINES_MM = (32.0, 24.0, 16.0)  # on the receptor, from the midline: where a reader of the left-out strip stops
@@ -62,20 +62,3 @@ def read_drawn(case: Case) -> dict[str, float] | None:
     if not all((labels == side).any() for side in (1, 2)):
         return None
     return {name: dice(change(labels) > 0, labels > 0) for name, change in MASKS.items()}
-
-
-def to_the_spine(film: Radiograph, stops_mm: float) -> Labels:
-    """`completed` without what lies nearer than `stops_mm` to the midline, but for what is visible."""
-    away = abs(np.arange(film.image.shape[1])[None] - midline(film.anatomical)[:, None]) * film.spacing_mm
-    return np.where(film.visible > 0, film.visible, np.where(away >= stops_mm, film.completed, 0)).astype(np.uint8)
-
-
-def midline(anatomical: Labels) -> NDArray[np.float64]:
-    """(H,) column half-way between the lungs' nearest points, a straight line through all rows that hold both."""
-    right, left = anatomical == 1, anatomical == 2
-    rows = np.flatnonzero(right.any(axis=1) & left.any(axis=1))
-    if len(rows) < 2:
-        return np.full(len(anatomical), (anatomical.shape[1] - 1) / 2)
-    nearest = anatomical.shape[1] - 1 - right[rows, ::-1].argmax(axis=1)
-    line = np.polyfit(rows, (nearest + left[rows].argmax(axis=1)) / 2, 1)
-    return np.asarray(np.polyval(line, np.arange(len(anatomical))), float)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.radiographs import __main__ as command
-from benchmarks.radiographs import appearance, finders, measure, page, readers
+from benchmarks.radiographs import appearance, finders, measure, page, readers, spine
 from benchmarks.radiographs.prepared import Case, cases_of
 from lungseg_monai.synthesis.radiograph import TINY, make_radiograph
 
@@ -88,11 +88,11 @@ def test_pictures_are_made_no_larger_than_asked(prepared):
 
 
 def test_readers_who_stop_further_out_draw_less(film):
-    areas = [np.count_nonzero(readers.to_the_spine(film, mm)) for mm in (0, 16, 24, 32, 500)]
+    areas = [np.count_nonzero(spine.to_the_spine(film, mm)) for mm in (0, 16, 24, 32, 500)]
     assert areas == sorted(areas, reverse=True)
     assert areas[0] > areas[3] > areas[4] == np.count_nonzero(film.visible)
-    drawn = readers.to_the_spine(film, 24)
-    line = readers.midline(film.anatomical)
+    drawn = spine.to_the_spine(film, 24)
+    line = spine.midline(film.anatomical)
     rows, columns = np.nonzero((drawn > 0) & (film.visible == 0))
     assert (abs(columns - line[rows]) * film.spacing_mm >= 24).all()
 
@@ -101,7 +101,7 @@ def test_midline_lies_between_boxes():
     labels = np.zeros(SHAPE, np.uint8)
     labels[10:80, 5:30] = 1
     labels[10:80, 44:70] = 2
-    assert np.allclose(readers.midline(labels), (29 + 44) / 2)
+    assert np.allclose(spine.midline(labels), (29 + 44) / 2)
 
 
 def test_threshold_finds_lungs_of_a_plain_film(film):
