@@ -16,7 +16,7 @@ from lungseg_monai.errors import CheckpointError, ConfigError, DatasetError, Not
 from lungseg_monai.io import read_json
 from lungseg_monai.pictures.files import picture_grid
 from lungseg_monai.pictures.sides import NAMES
-from lungseg_monai.postprocessing_cxr import CONVENTIONS, CxrRules, cxr_rules_from
+from lungseg_monai.postprocessing_cxr import ANATOMICAL, CONVENTIONS, CxrRules, cxr_rules_from
 from lungseg_monai.prediction import Journal, Output, Written, cases_to_predict, predict_cases
 from lungseg_monai.training.runs import find_checkpoint
 
@@ -103,7 +103,7 @@ def picture_checkpoint(
 def rules_for(rules: str | Mapping[str, Any], trained: str | None, convention: str | None = None) -> CxrRules:
     """The rules (by name, or what differs from CxrRules) that bring weights `trained` for a convention to `convention`.
 
-    None: whatever the rules make. The left lung is completed from visible to anatomical; there is no way back.
+    None: whatever the rules make. Both lungs are completed from visible to anatomical; there is no way back.
     Raises ConfigError for an unknown convention and for what can't be.
     """
     found = cxr_rules_from(rules)
@@ -117,18 +117,18 @@ def rules_for(rules: str | Mapping[str, Any], trained: str | None, convention: s
             f"{convention}: leave --convention out, or give --trained_convention"
         )
     if convention == "anatomical" and trained == "visible":
-        return replace(found, complete_left=True)
-    if convention == "visible" and (trained == "anatomical" or found.complete_left):
+        return replace(found, complete=ANATOMICAL)
+    if convention == "visible" and (trained == "anatomical" or found.complete != "none"):
         raise ConfigError(
             f"--convention visible: what is made anatomical can't be made visible again (weights: {trained}, "
-            f"complete_left: {found.complete_left}). Take weights trained on visible lungs."
+            f"complete: {found.complete}). Take weights trained on visible lungs."
         )
     return found
 
 
 def convention_of(rules: CxrRules, trained: str | None) -> str | None:
     """What the masks mean that these rules make of weights `trained` for a convention."""
-    return "anatomical" if rules.complete_left else trained
+    return "anatomical" if rules.complete != "none" else trained
 
 
 class PictureJournal(Journal):

@@ -5,7 +5,7 @@ Differs from the paper: nothing in the order. It names neither method nor number
 of a block are guesses. Noise removal, pieces and holes are not its own; they are off in `paper`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.errors import ConfigError
-from lungseg_monai.pictures.left_lung import complete_left_lung
+from lungseg_monai.pictures.left_lung import complete_left_lung, complete_lungs
 from lungseg_monai.pictures.measures import flags_of
 from lungseg_monai.pictures.pieces import closed, filled, largest, opened
 from lungseg_monai.pictures.resize import resize
@@ -22,6 +22,12 @@ from lungseg_monai.pictures.thresholds import Mask, local_threshold, otsu, unite
 from lungseg_monai.segment.result import Flag
 
 CONVENTIONS = ("visible", "anatomical")
+ANATOMICAL = "both"  # what `complete` brings visible lungs to that convention
+COMPLETE: dict[str, Callable[[Labels], Labels]] = {
+    "none": lambda labels: labels,
+    "left": complete_left_lung,
+    "both": complete_lungs,
+}
 OTSU = "otsu"
 
 
@@ -34,8 +40,9 @@ class CxrRules:
     by it. local_floor: probabilities up to it are lung by no local threshold (without it the noise of the empty
     background is). opening, closing: radius of a disk in share of the width, 0: off. pieces: how many of the largest
     stay, 0: all. least_share: those of less than this share of the largest go. holes: fill them. sides: tell left from
-    right; off, all lung is label 1. complete_left: fill the left lung behind the heart (pictures/left_lung.py), for
-    models that draw what is visible where what is anatomical is asked for; needs sides.
+    right; off, all lung is label 1. complete: none, left (the lung behind the heart) or both (and the strips beside the
+    spine; pictures/left_lung.py), for models that draw what is visible where what is anatomical is asked for; needs
+    sides.
     Raises ConfigError for what can't be.
     """
 
@@ -49,7 +56,7 @@ class CxrRules:
     least_share: float = 0.1
     holes: bool = True
     sides: bool = True
-    complete_left: bool = False
+    complete: str = "none"
 
     def __post_init__(self) -> None:
         if isinstance(self.global_threshold, str):
@@ -63,13 +70,15 @@ class CxrRules:
             _number(name, getattr(self, name), 0.0, 0.25)
         _number("local_offset", self.local_offset, -1.0, 1.0)
         _number("pieces", self.pieces, 0, 1000, kind=int)
-        for name in ("holes", "sides", "complete_left"):
+        for name in ("holes", "sides"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; wanted true or false")
         if self.global_threshold is None and not self.local_block:
             raise ConfigError("neither a global nor a local threshold: nothing could be lung. Give one of them.")
-        if self.complete_left and not self.sides:
-            raise ConfigError("complete_left needs sides: which lung is the left one must be known")
+        if self.complete not in COMPLETE:
+            raise ConfigError(f"complete is {self.complete!r}; wanted one of {', '.join(COMPLETE)}")
+        if self.complete != "none" and not self.sides:
+            raise ConfigError("complete needs sides: which lung is which must be known")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `cxr_rules_from` is the way back."""
@@ -133,7 +142,7 @@ def decide(probability: NDArray[np.floating], rules: CxrRules, flipped: bool | N
         empty = np.zeros(probability.shape, np.uint8)
         return LungMask(empty, flags_of(empty))
     told = tell_sides(pieces, flipped)
-    labels = complete_left_lung(told.labels) if rules.complete_left else told.labels
+    labels = COMPLETE[rules.complete](told.labels)
     return LungMask(labels, (*flags_of(labels), *told.flags))
 
 

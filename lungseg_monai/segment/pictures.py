@@ -14,7 +14,7 @@ from lungseg_monai.errors import ConfigError, ModelError, UsageError
 from lungseg_monai.pictures.resize import resize
 from lungseg_monai.pictures.sides import NAMES
 from lungseg_monai.pictures.steps import Steps, prepare, steps_of
-from lungseg_monai.postprocessing_cxr import CONVENTIONS, CxrRules, cxr_rules_from, lung_mask_on_image
+from lungseg_monai.postprocessing_cxr import ANATOMICAL, CONVENTIONS, CxrRules, cxr_rules_from, lung_mask_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.segment.radiographs.certainty import confidence_of
@@ -62,10 +62,10 @@ class PictureModel:
         self.steps, plain = _checked(steps, rules)
         if completes and not plain.sides:
             raise UsageError(
-                f"--rules {rules} tell left from right nowhere, and --convention anatomical completes the left lung: "
+                f"--rules {rules} tell left from right nowhere, and --convention anatomical completes each lung: "
                 "take --rules recommended, or --convention visible"
             )
-        self.rules = replace(plain, complete_left=completes)
+        self.rules = replace(plain, complete=ANATOMICAL if completes else plain.complete)
         self.names = dict(NAMES) if self.rules.sides else {1: "lungs"}
         self.spatial_size = int(spatial_size[0]), int(spatial_size[1])
         self.mirror, self.polarity = bool(mirror), polarity
@@ -156,7 +156,7 @@ def _refuse_unknown(name: str, unknown: Mapping[str, Any], polarity: str) -> Non
 
 
 def _completes(name: str, own: str, wanted: str) -> bool:
-    """Whether the left lung must be completed. Raises UsageError for what this network can't give."""
+    """Whether lungs must be completed. Raises UsageError for what this network can't give."""
     if wanted not in CONVENTIONS:
         raise UsageError(f"--convention {wanted} is not known; choose one of {', '.join(CONVENTIONS)}")
     if wanted == "visible" and own == "anatomical":

@@ -181,11 +181,11 @@ def test_options_that_can_not_be_right_are_told_before_anything_is_written(optio
 def test_conventions_by_rules():
     assert rules_for("recommended", "visible") == rules_for("recommended", "visible", "visible") == RULES["recommended"]
     completed = rules_for({"opening": 0.0}, "visible", "anatomical")
-    assert completed == CxrRules(opening=0.0, complete_left=True)
+    assert completed == CxrRules(opening=0.0, complete="both")
     assert convention_of(completed, "visible") == convention_of(CxrRules(), "anatomical") == "anatomical"
     assert rules_for("recommended", "anatomical", "anatomical") == RULES["recommended"]
     assert rules_for("recommended", None) == RULES["recommended"] and convention_of(CxrRules(), None) is None
-    for rules, trained in (("recommended", "anatomical"), ({"complete_left": True}, "visible")):
+    for rules, trained in (("recommended", "anatomical"), ({"complete": "left"}, "visible")):
         with pytest.raises(ConfigError, match="can't be made visible again"):
             rules_for(rules, trained, "visible")
     with pytest.raises(ConfigError, match="do not say"):
@@ -194,12 +194,12 @@ def test_conventions_by_rules():
         rules_for("paper", "visible", "anatomical")
 
 
-def test_anatomical_masks_hold_more_left_lung_and_say_so(options, tmp_path):
+def test_anatomical_masks_hold_more_lung_and_say_so(options, tmp_path):
     visible = predict(NAME, tmp_path / "a", sections=["test"], **options)
     anatomical = predict(NAME, tmp_path / "b", sections=["test"], convention="anatomical", **options)
     assert journal_of(anatomical)["convention"] == "anatomical"
     one, other = pixels(visible / "X3" / "lungs.png"), pixels(anatomical / "X3" / "lungs.png")
-    assert np.array_equal(one == 1, other == 1) and ((one == 2) <= (other == 2)).all()
+    assert ((one == 1) <= (other == 1)).all() and ((one == 2) <= (other == 2)).all() and (other > 0).sum() > (one > 0).sum()
 
 
 def test_mirrored_films_are_told_by_their_orientation(prepared, tmp_path):

@@ -84,13 +84,13 @@ def test_backends_agree(bundles, model):
     np.testing.assert_allclose(other.probability(BYTES), model.probability(BYTES), atol=1e-5)
 
 
-def test_anatomical_is_the_visible_mask_with_the_left_lung_completed(known):
+def test_anatomical_is_the_visible_mask_with_both_lungs_completed(known):
     values, _ = film()
     values[75:118, 68:90] = 0.75  # a heart within the left lung
     picture = np.round(values * 255).astype(np.uint8)
     seen, whole = (opened("cxr_lung_dark", convention=one).segment(picture) for one in ("visible", "anatomical"))
     asked = opened("cxr_lung_dark").model.probability(picture)
-    rules = replace(RULES["recommended"], complete_left=True)
+    rules = replace(RULES["recommended"], complete="both")
     np.testing.assert_array_equal(whole.labels_ijk, lung_mask_on_image(asked, picture.shape, rules).labels)
     assert (whole.labels_ijk[seen.labels_ijk > 0] == seen.labels_ijk[seen.labels_ijk > 0]).all()
     assert (whole.labels_ijk == 2).sum() > 1.02 * (seen.labels_ijk == 2).sum()
@@ -101,7 +101,7 @@ def test_anatomical_is_the_visible_mask_with_the_left_lung_completed(known):
 def test_a_model_of_anatomical_lungs_gives_no_visible_ones(known):
     facts = opened("cxr_lung_whole").model.facts
     assert (facts["convention"], facts["trained_convention"]) == ("anatomical", "anatomical")
-    assert not facts["rules"]["complete_left"]
+    assert facts["rules"]["complete"] == "none"
     with pytest.raises(UsageError, match="can't be taken away"):
         opened("cxr_lung_whole", convention="visible")
 
