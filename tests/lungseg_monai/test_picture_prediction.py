@@ -199,7 +199,8 @@ def test_anatomical_masks_hold_more_lung_and_say_so(options, tmp_path):
     anatomical = predict(NAME, tmp_path / "b", sections=["test"], convention="anatomical", **options)
     assert journal_of(anatomical)["convention"] == "anatomical"
     one, other = pixels(visible / "X3" / "lungs.png"), pixels(anatomical / "X3" / "lungs.png")
-    assert ((one == 1) <= (other == 1)).all() and ((one == 2) <= (other == 2)).all() and (other > 0).sum() > (one > 0).sum()
+    assert ((one == 1) <= (other == 1)).all() and ((one == 2) <= (other == 2)).all()
+    assert (other > 0).sum() > (one > 0).sum()
 
 
 def test_mirrored_films_are_told_by_their_orientation(prepared, tmp_path):
