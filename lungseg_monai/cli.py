@@ -8,10 +8,10 @@ from data_prep import __version__
 from data_prep.errors import PrepError
 from data_prep.errors import UsageError as PrepUsageError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
-from lungseg_monai.commands import doctor, evaluate, report, reproduce, segment, tune
+from lungseg_monai.commands import bundles, doctor, evaluate, report, reproduce, segment, train, tune
 from lungseg_monai.errors import LungsegError, UsageError
 
-COMMANDS = (segment, evaluate, report, tune, reproduce, doctor)
+COMMANDS = (segment, evaluate, report, bundles, train, tune, reproduce, doctor)
 # What these commands import of the extra `train`, which plain preparation does without (setup.cfg).
 TRAIN_EXTRA = {"torch", "monai", "matplotlib", "jinja2"}
 

@@ -14,34 +14,40 @@ EXPECTED = {
     "CxrDeepLabV3": ((2, 1, 32, 48), 575_681),
     "CxrFCNN": ((2, 1, 32, 48), 118_401),
     "CxrUNet": ((2, 1, 32, 48), 2_160_129),
+    "DilatedUNet": ((2, 1, 32, 48), 7_762_465),
     "GaoUNet": ((2, 1, 32, 48), 7_762_465),
     "LungNet2D": ((2, 1, 15, 22), 129_891),
     "LungNet3D": ((2, 1, 15, 22, 3), 402_467),
     "LungUNet3D": ((2, 1, 64, 32, 96), 3_474_200),
     "RecurrentDenseUNet3D": ((2, 1, 24, 16, 3), 19_096_833),
     "ResNet50UNet": ((2, 1, 32, 64), 32_517_058),
+    "VggSegNet": ((2, 1, 64, 96), 40_057_090),
 }
 SMALL = {
     "CxrDeepLabV3": {"n_filters": 2},
     "CxrFCNN": {"n_filters": 2},
     "CxrUNet": {"n_filters": 2},
+    "DilatedUNet": {"width": 2},
     "GaoUNet": {"width": 2},
     "LungNet2D": {"width": 2},
     "LungNet3D": {"width": 2},
     "LungUNet3D": {"features": (2, 2, 3, 4, 4, 2)},
     "RecurrentDenseUNet3D": {"width": 2},
     "ResNet50UNet": {"width": 2},
+    "VggSegNet": {"width": 4},
 }
 WRONG = {
     "CxrDeepLabV3": (44, 48),
     "CxrFCNN": (42, 48),
     "CxrUNet": (40, 48),
+    "DilatedUNet": (40, 48),
     "GaoUNet": (40, 48),
     "LungNet2D": (15, 22, 3),
     "LungNet3D": (15, 22),
     "LungUNet3D": (64, 48, 32),
     "RecurrentDenseUNet3D": (24, 20, 3),
     "ResNet50UNet": (48, 64),
+    "VggSegNet": (48, 64),
 }
 
 
