@@ -82,8 +82,8 @@ def statistics(p: NDArray[np.float64]) -> NDArray[np.float32]:
     of_one = p.sum(axis=0)
     mean = float(level @ of_one)
     variance = float((level - mean) ** 2 @ of_one)
-    of_sum = np.bincount((i + j).ravel(), p.ravel())
-    of_difference = np.bincount(abs(i - j).ravel(), p.ravel())
+    of_sum = np.bincount((i + j).ravel(), p.ravel()).astype(np.float64)  # as it is; numpy's type says whole numbers
+    of_difference = np.bincount(abs(i - j).ravel(), p.ravel()).astype(np.float64)
     found |= {
         "mean": mean,
         "variance": variance,

@@ -23,9 +23,10 @@ def phog(image: NDArray, region: NDArray, bins: int = 8, levels: int = LEVELS) -
     image, region = checked(image, region)
     whole("bins", bins, 1)
     whole("levels", levels, 0)
-    down, along = np.gradient(np.pad(image, 1, mode="edge"))
-    inside = box(region)
-    down, along, region = down[1:-1, 1:-1][inside], along[1:-1, 1:-1][inside], region[inside]
+    padded, inside = np.pad(image, 1, mode="edge"), box(region)
+    down: NDArray[np.float64] = np.asarray(np.gradient(padded, axis=0))[1:-1, 1:-1][inside]
+    along: NDArray[np.float64] = np.asarray(np.gradient(padded, axis=1))[1:-1, 1:-1][inside]
+    region = region[inside]
     row, column = np.nonzero(region)
     size = np.hypot(down, along)[row, column]
     if not size.any():
