@@ -58,6 +58,23 @@ def test_a_resumed_run_is_the_one_that_was_not_stopped(prepared, tmp_path):
         assert torch.equal(weight, resumed["model"][name]), name
 
 
+@pytest.mark.parametrize("name", ["cxr_lung_fcnn", "cxr_lung_resnet50_unet"])
+def test_a_checkpoint_is_scored_on_a_section(name, prepared, tmp_path):
+    """evaluate.yaml over train.yaml, to its end: what training said of its best epoch comes again."""
+    train(name, prepared, tmp_path)
+    made = workflow(
+        name, "train.yaml", "evaluate.yaml", dataset_dir=str(prepared), output_dir=str(tmp_path), section="validation",
+        **{**SMALL, **NETWORKS[name]},
+    )  # fmt: skip
+    made.run()
+    made.finalize()
+    found = json.loads((tmp_path / "evaluation_validation.json").read_text())
+    epoch = torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)["best"]["epoch"]
+    (told,) = [row for row in rows(tmp_path, "validation") if int(row["epoch"]) == epoch]
+    assert found == pytest.approx({measure: float(told[measure]) for measure in found}, rel=1e-4)
+    assert set(found) == {"loss", "dice", "iou", "accuracy"}
+
+
 def test_the_paper_gathers_128_pictures_a_step(prepared, tmp_path):
     made = workflow(
         "cxr_lung_unet", "train.yaml", dataset_dir=str(prepared), output_dir=str(tmp_path),
