@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.pictures.left_lung import complete_left_lung, complete_lungs
 from lungseg_monai.pictures.measures import flags_of
-from lungseg_monai.pictures.pieces import closed, filled, largest, opened
+from lungseg_monai.pictures.pieces import closed, filled, largest, largest_together, opened
 from lungseg_monai.pictures.resize import resize
 from lungseg_monai.pictures.sides import Labels, tell_sides
 from lungseg_monai.pictures.thresholds import Mask, local_threshold, otsu, united
@@ -130,14 +130,14 @@ def lung_mask_on_image(
 def decide(probability: NDArray[np.floating], rules: CxrRules, flipped: bool | None = None) -> LungMask:
     """`lung_mask` with its flags (pictures/sides.py, pictures/measures.py)."""
     _check(probability)
-    pieces = largest(clean(thresholded(probability, rules), rules), rules.pieces, rules.least_share)
+    mask = clean(thresholded(probability, rules), rules)
+    if not rules.sides:
+        whole = largest_together(mask, rules.pieces, rules.least_share)
+        labels = (filled(whole) if rules.holes else whole).astype(np.uint8)
+        return LungMask(labels, tuple(flag for flag in flags_of(labels) if flag.code != "one_lung"))
+    pieces = largest(mask, rules.pieces, rules.least_share)
     if rules.holes:
         pieces = [filled(piece) for piece in pieces]
-    if not rules.sides:
-        labels = np.zeros(probability.shape, np.uint8)
-        for piece in pieces:
-            labels[piece] = 1
-        return LungMask(labels, tuple(flag for flag in flags_of(labels) if flag.code != "one_lung"))
     if not pieces:
         empty = np.zeros(probability.shape, np.uint8)
         return LungMask(empty, flags_of(empty))

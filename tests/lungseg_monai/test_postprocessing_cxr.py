@@ -9,7 +9,7 @@ from scipy import ndimage
 from lungseg_monai.errors import ConfigError
 from lungseg_monai.pictures.left_lung import complete_left_lung
 from lungseg_monai.pictures.measures import areas, flags_of
-from lungseg_monai.pictures.pieces import closed, largest, opened
+from lungseg_monai.pictures.pieces import closed, filled, largest, largest_together, opened
 from lungseg_monai.pictures.sides import narrowest_column, tell_sides
 from lungseg_monai.pictures.thresholds import local_threshold, otsu
 from lungseg_monai.postprocessing_cxr import (
@@ -77,6 +77,41 @@ def test_opening_and_closing_are_scipys(radius, seed):
     assert np.array_equal(opened(mask, radius), ndimage.binary_dilation(eroded, disk))
     dilated = ndimage.binary_dilation(mask, disk)
     assert np.array_equal(closed(mask, radius), ndimage.binary_erosion(dilated, disk, border_value=1))
+
+
+@settings(max_examples=12, deadline=None)
+@given(radius=st.integers(1, 6), seed=st.integers(0, 99), cut=st.tuples(st.integers(0, 60), st.integers(0, 60)))
+def test_opening_and_closing_are_the_same_wherever_the_mask_lies(radius, seed, cut):
+    """In a corner, across an edge, alone in the middle: as by a disk on the whole picture."""
+    far = np.arange(-radius, radius + 1)
+    disk = far[:, None] ** 2 + far[None] ** 2 <= radius**2
+    mask = np.zeros((70, 80), bool)
+    part = (ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(30, 35)), 2) > 0)[
+        : 70 - cut[0], : 80 - cut[1]
+    ]
+    mask[cut[0] : cut[0] + part.shape[0], cut[1] : cut[1] + part.shape[1]] = part
+    eroded = ndimage.binary_erosion(mask, disk, border_value=1)
+    assert np.array_equal(opened(mask, radius), ndimage.binary_dilation(eroded, disk))
+    dilated = ndimage.binary_dilation(mask, disk)
+    assert np.array_equal(closed(mask, radius), ndimage.binary_erosion(dilated, disk, border_value=1))
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_opening_leaves_full_and_empty_pictures(value):
+    mask = np.full((20, 30), value)
+    assert np.array_equal(opened(mask, 3), mask) and np.array_equal(closed(mask, 3), mask)
+    assert np.array_equal(filled(mask), mask)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999), count=st.integers(0, 4), share=st.sampled_from([0.0, 0.3]))
+def test_holes_and_pieces_together_are_those_of_each_alone(seed, count, share):
+    mask = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(40, 55)), 1.5) > 0.02
+    assert np.array_equal(filled(mask), ndimage.binary_fill_holes(mask))
+    pieces = largest(mask, count, share)
+    together = largest_together(mask, count, share)
+    assert np.array_equal(together, np.any(pieces, axis=0))
+    assert np.array_equal(filled(together), np.any([ndimage.binary_fill_holes(piece) for piece in pieces], axis=0))
 
 
 def test_the_largest_pieces_come_largest_first():
