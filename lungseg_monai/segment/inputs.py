@@ -9,7 +9,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from data_prep.progress import Progress, silent
-from lungseg_monai.errors import UsageError
+from lungseg_monai.bundle import bundle_path
+from lungseg_monai.errors import NothingToDoError, UsageError
 from lungseg_monai.segment.cases import Cases, InputOptions, find_cases
 from lungseg_monai.segment.models import modality_of
 from lungseg_monai.segment.worker import Settings
@@ -52,10 +53,15 @@ def found_cases(
 ) -> Iterator[Cases]:
     """The cases in `inputs` for the bundle `model`; what archives of radiographs hold is there within the block.
 
-    Raises as find_cases and find_radiographs do.
+    Raises as find_cases and find_radiographs do, and UsageError for a bundle that is not there.
     """
     if modality_of(model) != "CR":
-        yield find_cases(inputs, skip=skip, options=options, progress=progress)
+        try:
+            found = find_cases(inputs, skip=skip, options=options, progress=progress)
+        except NothingToDoError:
+            bundle_path(model)  # a model's name misspelt: X-rays were looked at as if CT were wanted
+            raise
+        yield found
         return
     from lungseg_monai.segment.radiographs.find import find_radiographs
 

@@ -197,11 +197,19 @@ def test_x_rays_given_to_a_model_of_ct_are_refused_by_name(tmp_path, capsys, mon
     from segment_factory import use_fake
 
     use_fake(monkeypatch)
+    monkeypatch.setattr("lungseg_monai.segment.inputs.bundle_path", Path)  # ct_lungs is there
     good = save(tmp_path / "in" / "good.png", VALUES)
     write_dicom(tmp_path / "dicom" / "x", BYTES.astype(np.uint16))
     for given in (good, good.parent, tmp_path / "dicom"):
         assert main(["segment", str(given), "--out", str(tmp_path / "out")]) == 3
         assert "--model cxr_lung_unet" in capsys.readouterr().err
+
+
+def test_a_model_whose_name_is_misspelt_is_told(tmp_path, capsys):
+    good = save(tmp_path / "in" / "good.png", VALUES)
+    assert main(["segment", str(good), "--out", str(tmp_path / "out"), "--model", "cxr_lung_drak"]) == 2
+    assert "no bundle 'cxr_lung_drak'" in (told := capsys.readouterr().err) and "cxr_lung_dark?" in told
+    assert not (tmp_path / "out").exists()
 
 
 def bad_batch(folder):
@@ -216,6 +224,9 @@ def bad_batch(folder):
     Image.fromarray(tint).save(folder / "tinted.jpg", quality=95)
     whole = save(folder / "cut.jpg", film(300, 260)[0]).read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    scan = bytearray((folder / "tinted.jpg").read_bytes())
+    scan[len(scan) // 2 : len(scan) // 2 + 2] = b"\xff\xc0"  # Pillow decodes the rest as even grey, without a word
+    (folder / "scratched.jpg").write_bytes(scan)
     frames = [Image.fromarray(BYTES), Image.fromarray(255 - BYTES)]
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     (folder / "text.png").write_text("no picture")
@@ -237,6 +248,7 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path, capsys):
     why = {name: one["error"] for name, one in journal["cases"].items() if one["error"]}
     wanted = {
         "icon": "1 rows", "blank": "blank", "strip": "a strip", "photo": "colour picture", "cut": "cut short",
+        "scratched": "damaged JPEG",
         "moving": "2 pictures", "giant": "more pixels than any X-ray",
     }  # fmt: skip
     assert set(why) == set(wanted)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import UnreadableFileError
 from data_prep.radiographs.grey import WEIGHTS
+from data_prep.radiographs.jpeg import jpeg_damage
 from data_prep.radiographs.picture import FORMATS, read_picture, turn
 from data_prep.radiographs.radiograph import Radiograph
 
@@ -38,15 +39,21 @@ def read_any_picture(path: Path) -> Radiograph:
 
 
 def _colours(path: Path) -> tuple[NDArray[np.uint8] | None, int, str]:
+    """Red, green and blue if these are its channels, its EXIF orientation, its format. Raises for a damaged JPEG."""
     from PIL import Image
 
     try:
         with Image.open(path, formats=FORMATS) as picture:
             if picture.mode not in COLOURS or getattr(picture, "n_frames", 1) > 1:
                 return None, 1, ""
+            damage = jpeg_damage(path.read_bytes()) if picture.format == "JPEG" else None
+            if damage:
+                raise UnreadableFileError(f"is a damaged JPEG: {damage}")
             turned = picture.getexif().get(EXIF_ORIENTATION, 1)
             rgb = np.asarray(picture.convert("RGB"))
             return rgb, turned if turned in range(1, 9) else 1, str(picture.format)
+    except UnreadableFileError:
+        raise
     except Exception:  # noqa: BLE001 - Pillow raises whatever damaged bytes lead to; it has been said already
         return None, 1, ""
 
