@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lungseg_monai.errors import DatasetError, ImageError
 
 BROKEN = (OSError, ValueError, SyntaxError, StructError)  # what Pillow raises for damaged files
-INSIDE = 127  # of 8 bits: above it a mask is set
+FEW = (0, 1, 2)  # values of masks that this project writes of lungs: 1 right, 2 left
 
 
 def read_picture(path: str | Path) -> NDArray:
@@ -35,20 +35,36 @@ def read_picture(path: str | Path) -> NDArray:
 def read_masks(paths: Sequence[str | Path], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 0/1 of `shape` (rows, columns): inside where any of the masks is. None of them: all 0.
 
-    Raises ImageError for a mask of another size.
+    Above the middle of 8 or 16 bits is inside; of masks that stay below it, 0 and one other value or 0, 1 and 2, all
+    that is not 0. Raises ImageError for a mask of another size, or of other values below the middle.
     """
     united = np.zeros(shape, np.uint8)
     for path in paths:
-        mask = read_picture(path)
-        set_: NDArray[np.bool_] = np.asarray(mask if mask.dtype == bool else mask > INSIDE)
-        if set_.ndim == 3:
-            set_ = np.asarray(set_[..., :3].any(axis=2))
+        set_ = _inside(read_picture(path), Path(path).name)
         if set_.shape != tuple(shape):
             raise ImageError(
                 f"the mask {Path(path).name} has {list(set_.shape)} pixels, its image {list(shape)}: convert it again"
             )
         united |= set_
     return united
+
+
+def _inside(mask: NDArray, name: str) -> NDArray[np.bool_]:
+    if mask.ndim == 3:  # opacity, the second or fourth channel, says nothing
+        mask = mask[..., :3].max(axis=2) if mask.shape[2] > 2 else mask[..., 0]
+    if mask.dtype == bool:
+        return mask
+    middle = np.iinfo(mask.dtype).max // 2
+    if not 0 < mask.max(initial=0) <= middle:
+        return np.asarray(mask > middle)
+    found = np.unique(mask)
+    if len(found) > 2 and not np.isin(found, FEW).all():
+        listed = ", ".join(map(str, found[:5]))
+        raise ImageError(
+            f"the mask {name} holds {len(found)} values ({listed} ...), none above {middle}; wanted black and white, "
+            "0 and one other value, or 0, 1 and 2: lungseg-prep cxr says which masks are which"
+        )
+    return np.asarray(mask > 0)
 
 
 def picture_grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:

@@ -203,3 +203,29 @@ def test_files_of_eight_and_sixteen_bits_and_what_is_none(tmp_path):
         read_picture(tmp_path / "image.png")
     with pytest.raises(ImageError, match="missing"):
         read_picture(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.array([[0, 1, 2], [2, 0, 0]], np.uint8),  # as lungseg segment writes lungs
+        np.array([[0, 1, 1], [1, 0, 0]], np.uint8),
+        np.array([[0, 200, 255], [128, 90, 3]], np.uint8),
+        np.array([[0, 255, 255], [255, 0, 0]], np.uint16),
+        np.array([[0, 65535, 40000], [65535, 3000, 0]], np.uint16),
+        np.dstack([np.array([[0, 255, 255], [255, 0, 0]], np.uint8), np.full((2, 3), 255, np.uint8)]),  # with opacity
+    ],
+)
+def test_masks_of_any_two_values_and_of_both_lungs_are_read(stored, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(stored).save(tmp_path / "m.png")
+    assert read_masks([tmp_path / "m.png"], (2, 3)).tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_a_mask_of_other_values_is_told(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.array([[0, 5, 9], [70, 0, 0]], np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(ImageError, match=r"m\.png holds 4 values \(0, 5, 9, 70 \.\.\.\), none above 127"):
+        read_masks([tmp_path / "m.png"], (2, 3))
