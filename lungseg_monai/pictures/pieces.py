@@ -120,5 +120,5 @@ def _near(points: Mask, radius: int) -> Mask:
         begins[row + radius - half, column + radius + offset] += 1  # no two points of a column fall on one place
         begins[row + radius + half + 1, column + radius + offset] -= 1
     within = slice(radius, radius + columns)
-    covered = np.cumsum(begins[: radius + rows, within], axis=0, dtype=kind)[radius:]
-    return np.asarray(covered > 0)
+    covered: NDArray[np.signedinteger] = np.cumsum(begins[: radius + rows, within], axis=0, dtype=kind)
+    return np.asarray(covered[radius:] > 0)
