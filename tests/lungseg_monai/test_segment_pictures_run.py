@@ -224,8 +224,10 @@ def bad_batch(folder):
     Image.fromarray(tint).save(folder / "tinted.jpg", quality=95)
     whole = save(folder / "cut.jpg", film(300, 260)[0]).read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    tinted = (folder / "tinted.jpg").read_bytes()
+    (folder / "half.jpg").write_bytes(tinted[: len(tinted) // 2])
     scan = bytearray((folder / "tinted.jpg").read_bytes())
-    scan[len(scan) // 2 : len(scan) // 2 + 2] = b"\xff\xc0"  # Pillow decodes the rest as even grey, without a word
+    scan[len(scan) // 2 : len(scan) // 2 + 2] = b"\xff\x01"  # a marker: Pillow decodes on without a word
     (folder / "scratched.jpg").write_bytes(scan)
     frames = [Image.fromarray(BYTES), Image.fromarray(255 - BYTES)]
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
@@ -248,7 +250,7 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path, capsys):
     why = {name: one["error"] for name, one in journal["cases"].items() if one["error"]}
     wanted = {
         "icon": "1 rows", "blank": "blank", "strip": "a strip", "photo": "colour picture", "cut": "cut short",
-        "scratched": "damaged JPEG",
+        "scratched": "damaged JPEG", "half": "cut short",
         "moving": "2 pictures", "giant": "more pixels than any X-ray",
     }  # fmt: skip
     assert set(why) == set(wanted)

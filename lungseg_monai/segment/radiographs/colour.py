@@ -12,6 +12,7 @@ from data_prep.radiographs.picture import FORMATS, read_picture, turn
 from data_prep.radiographs.radiograph import Radiograph
 
 COLOURS = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+FOR_COLOURS = ("is a colour picture", "holds pixels of the kind")  # how data_prep begins its reason
 ONE_TINT = 12.0  # levels: how far colours may lie from what their brightness has on average
 STEPS = 32  # of brightness
 SAMPLES = 250_000
@@ -25,7 +26,9 @@ def read_any_picture(path: Path) -> Radiograph:
     """
     try:
         return read_picture(path)
-    except UnreadableFileError:
+    except UnreadableFileError as error:
+        if not str(error).startswith(FOR_COLOURS):
+            raise
         rgb, turned, kind = _colours(path)
         if rgb is None or _is_grey(rgb):
             raise  # it was refused for another reason
