@@ -10,6 +10,7 @@ from lungseg_monai.networks.lungnet3d import LungNet3D
 from lungseg_monai.networks.recurrent_denseunet import RecurrentDenseUNet3D
 from lungseg_monai.networks.resnet50_unet import ResNet50UNet
 from lungseg_monai.networks.unet2d import GaoUNet
+from lungseg_monai.networks.vgg_segnet import VggSegNet
 
 __all__ = [
     "CxrDeepLabV3",
@@ -22,4 +23,5 @@ __all__ = [
     "LungUNet3D",
     "RecurrentDenseUNet3D",
     "ResNet50UNet",
+    "VggSegNet",
 ]

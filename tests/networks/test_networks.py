@@ -21,6 +21,7 @@ EXPECTED = {
     "LungUNet3D": ((2, 1, 64, 32, 96), 3_474_200),
     "RecurrentDenseUNet3D": ((2, 1, 24, 16, 3), 19_096_833),
     "ResNet50UNet": ((2, 1, 32, 64), 32_517_058),
+    "VggSegNet": ((2, 1, 64, 96), 40_057_026),
 }
 SMALL = {
     "CxrDeepLabV3": {"n_filters": 2},
@@ -33,6 +34,7 @@ SMALL = {
     "LungUNet3D": {"features": (2, 2, 3, 4, 4, 2)},
     "RecurrentDenseUNet3D": {"width": 2},
     "ResNet50UNet": {"width": 2},
+    "VggSegNet": {"width": 4},
 }
 WRONG = {
     "CxrDeepLabV3": (44, 48),
@@ -45,6 +47,7 @@ WRONG = {
     "LungUNet3D": (64, 48, 32),
     "RecurrentDenseUNet3D": (24, 20, 3),
     "ResNet50UNet": (48, 64),
+    "VggSegNet": (48, 64),
 }
 
 
