@@ -80,7 +80,7 @@ class VggEncoder(nn.Module):
 
 def unpooled(x: Tensor, indices: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, C, 2h, 2w): each value where its 2x2 window's maximum was, 0 elsewhere."""
-    return max_unpool2d(x, indices, 2)  # TorchScript fails on nn.MaxUnpool2d
+    return max_unpool2d(x, indices, [2, 2])  # TorchScript fails on nn.MaxUnpool2d
 
 
 def convolutions(count: int, in_channels: int, features: int, out_channels: int, norm: bool) -> nn.Sequential:
