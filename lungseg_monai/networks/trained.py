@@ -47,6 +47,6 @@ def radiograph_network(bundle: str, numbers: Mapping[str, Any]) -> nn.Module:
 
 def trained_network(checkpoint: Mapping[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     """The network that a checkpoint's bundle and numbers describe, and the shape of an input to try it on."""
-    if checkpoint.get("bundle") in RADIOGRAPHS:
+    if str(checkpoint.get("bundle")) in RADIOGRAPHS:
         return radiograph_network(checkpoint["bundle"], checkpoint["numbers"]), CXR_EXAMPLE
     return network_of(checkpoint["numbers"]), TUMOR_EXAMPLE

@@ -19,7 +19,14 @@ from lungseg_monai.training.checkpoints import read_checkpoint, save_checkpoint
 NAME = "ct_tumor_recurrent_denseunet"
 CONFIGS = bundle_path(NAME) / "configs"
 # The left lung stands for the tumour; augmentation and dropout are on.
-NUMBERS = {**TINY, "labels": {"tumor": ["lung_left"]}, "epochs": 2, "patches_per_epoch": 2, "dropout": 0.1}
+NUMBERS = {
+    **TINY,
+    "labels": {"tumor": ["lung_left"]},
+    "epochs": 2,
+    "patches_per_epoch": 2,
+    "dropout": 0.1,
+    "threads": 1,
+}
 # Sends itself the signal SIGNAL when last.pt of the second epoch is half-written.
 STOPPED = """
 import os, runpy, signal
@@ -91,7 +98,7 @@ def stopped_in_the_second_epochs_checkpoint(kind, prepared, run):
         [
             sys.executable, "-c", STOPPED.replace("SIGNAL", str(int(kind))), "run", "training",
             "--config_file", str(CONFIGS / "train.yaml"), "--dataset_dir", str(prepared), "--output_dir", str(run),
-            "--threads", "1", *options,
+            *options,
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip

@@ -52,7 +52,8 @@ def test_with_rates_of_one_it_is_the_unet_of_gao():
     plain.load_state_dict(gao.state_dict())
     dilated.load_state_dict(gao.state_dict())
     torch.testing.assert_close(plain(x), gao(x))
-    assert not torch.allclose(dilated(x), gao(x))
+    # by the batch's own statistics, which make the deepest maps large enough to be seen at the top
+    assert (dilated.train()(x) - gao.train()(x)).abs().max() > 1e-2
 
 
 def test_dropout_acts_in_training_only_and_changes_no_name():
