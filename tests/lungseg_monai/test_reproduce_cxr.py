@@ -222,6 +222,16 @@ def test_masks_of_each_lung_are_united_and_ct_is_refused(tmp_path):
         read_radiographs(make_prepared(tmp_path / "ct"), both)
 
 
+def test_a_changed_mask_of_both_lungs_makes_other_data(tmp_path):
+    both = {"lungs": ("lung_left", "lung_right")}
+    folder = make_films(tmp_path / "films", 5, SECTIONS)
+    before = read_radiographs(folder, both)
+    assert before.data_hash == read_radiographs(folder, LABELS).data_hash
+    with before.patients[0].masks[0].open("ab") as stream:
+        stream.write(b" ")
+    assert read_radiographs(folder, both).data_hash != before.data_hash
+
+
 def test_a_masks_own_probability_scores_1_and_scores_are_kept(prepared, tmp_path):
     patients = read_radiographs(prepared, LABELS).section("test")
     for one in patients:

@@ -39,7 +39,7 @@ def read_radiographs(folder: Path, labels: Mapping[str, Sequence[str]]) -> Cohor
     return Cohort(
         lists.folder or folder,
         patients,
-        hash_of(used, lists, labels[target]),
+        hash_of(used, lists, (target, *labels[target])),
         stamp_of([is_phantom(case) for case in used]),
         str(lists.split.get("warning") or ""),
         [dict(entry) for entry in lists.left_out],
