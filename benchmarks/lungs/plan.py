@@ -1,17 +1,12 @@
 """What is tried, and trying it on all cores."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import TypeVar
 
 from benchmarks.lungs import chests, faults, phantoms
 from benchmarks.lungs.judge import Verdict, dice
 from benchmarks.lungs.roads import NETWORK, segmented, tried
 from benchmarks.lungs.sample import Group
+from benchmarks.pool import spread
 
 GROUPS = {
     "findings": Group(
@@ -71,8 +66,6 @@ GROUPS = {
         of_quick=("small", "oblique", "sagittal"),
     ),
 }
-T = TypeVar("T")
-R = TypeVar("R")
 TURNED = 2  # patients that are stored in every order of axes
 FIRST = ("faults", "phantom", "fine")  # the longest
 
@@ -112,14 +105,14 @@ def tasks(quick: bool, only: tuple[str, ...] = (), most: int | None = None) -> l
 
 def try_all(todo: list[Task], jobs: int) -> list[Tried]:
     found: dict[str, Tried] = {}
-    for done in _spread(_try, todo, jobs):
+    for done in spread(_try, todo, jobs):
         found |= {one.name: one for one in done}
     return [found[f"{task.group}/{row}/{task.number}"] for task in todo for row in task.rows]
 
 
 def turns(jobs: int, patients: int = TURNED) -> list[tuple[str, int, dict[int, float]]]:
     """(axes, patient, Dice of each lung against the mask of the same voxels in the usual order)."""
-    return [one for done in _spread(_turn, range(patients), jobs) for one in done]
+    return [one for done in spread(_turn, range(patients), jobs) for one in done]
 
 
 def _try(task: Task) -> list[Tried]:
@@ -135,16 +128,3 @@ def _turn(number: int) -> list[tuple[str, int, dict[int, float]]]:
             labels = phantoms.TURNS[name].back(segmented(phantoms.turned_patient(name, number), NETWORK)[0])
             found.append((name, number, {side: dice(labels == side, usual == side) for side in (1, 2)}))
     return found
-
-
-def _spread(work: Callable[[T], R], todo: Sequence[T], jobs: int) -> Iterator[R]:
-    """work's results, in the order of todo, by `jobs` processes of one thread each."""
-    if jobs <= 1:
-        yield from map(work, todo)
-        return
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        for number, one in enumerate(pool.map(work, todo), 1):
-            print(f"\r{work.__name__.strip('_')}: {number} of {len(todo)}", end="", file=sys.stderr, flush=True)
-            yield one
-    print(file=sys.stderr)

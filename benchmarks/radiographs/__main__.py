@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.pool import spread
 from benchmarks.radiographs import page
 from benchmarks.radiographs.measure import QUICK, ROWS, Score, Task, damaged_scores, made_scores
-from benchmarks.radiographs.pool import spread
 from benchmarks.radiographs.prepared import cases_of
 from benchmarks.radiographs.readers import read_drawn, read_film
 

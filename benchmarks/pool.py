@@ -19,6 +19,6 @@ def spread(work: Callable[[T], R], todo: Sequence[T], jobs: int) -> Iterator[R]:
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for number, one in enumerate(pool.map(work, todo), 1):
-            print(f"\r{work.__name__}: {number} of {len(todo)}", end="", file=sys.stderr, flush=True)
+            print(f"\r{work.__name__.strip('_')}: {number} of {len(todo)}", end="", file=sys.stderr, flush=True)
             yield one
     print(file=sys.stderr)
