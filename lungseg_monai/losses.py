@@ -1,5 +1,6 @@
 """Losses that MONAI does not have in one piece."""
 
+import torch
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 
@@ -26,3 +27,19 @@ class BCEDiceLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         logits, target = logits.float(), target.float()  # under autocast the sums need float32
         return self.alpha * self.cross_entropy(logits, target) + (1 - self.alpha) * self.dice(logits, target)
+
+
+class ClassLoss(nn.Module):
+    """Cross-entropy of classes that exclude one another: what is no target, and each target (Kuppili, section 3).
+
+    Takes logits (B, 1 + T, ...) and the targets' masks (B, T, ...) of 0 and 1; where masks overlap the first counts.
+    Returns a scalar in float32.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cross_entropy = nn.CrossEntropyLoss()
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        none = 1 - target.amax(dim=1, keepdim=True)
+        return self.cross_entropy(logits.float(), torch.cat([none, target], dim=1).argmax(dim=1))

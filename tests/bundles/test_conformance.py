@@ -23,24 +23,26 @@ FILES = {
 # Every train.yaml begins and ends alike, so that a diff of two is the difference between the papers.
 FIRST = [
     "bundle", "bundle_root", "dataset_dir", "output_dir", "resume", "pretrained", "device", "amp",
-    "num_workers", "cache_gb", "setting", "settings", "numbers",
+    "num_workers", "cache_gb", "tensorboard", "setting", "settings", "numbers",
 ]  # fmt: skip
 TUMOR = "ct_tumor_recurrent_denseunet"
+CT_SLICES = ["ct_lung_unet2d", "ct_lung_dilated_unet", "ct_lung_resnet50_unet"]
 RADIOGRAPHS = [path.name for path in BUNDLES if path.name.startswith("cxr_")]
 OTHER = {  # what stands in a bundle in the place of a key
     "ct_lungs": {"cache_gb": ["threads", "scene_cache", "minutes"]},
     TUMOR: {"amp": ["amp", "precision", "threads"], "cache_gb": ["cache_gb", "cache_dir"]},
     **{name: {"amp": ["amp", "threads"]} for name in RADIOGRAPHS},
+    "ct_lung_resnet50_unet": {"pretrained": ["pretrained", "encoder_weights"]},
 }
 SMALL = {
-    "ct_lung_unet2d": {"width": 2},
+    **{name: {"width": 2} for name in CT_SLICES},
     "ct_lungs": {"features": [2, 2, 2, 2, 2, 2]},
     TUMOR: {"width": 2},
     **{name: {"n_filters": 2} for name in RADIOGRAPHS},
     "cxr_lung_resnet50_unet": {"width": 2},
 }
 SHAPE = {
-    "ct_lung_unet2d": (1, 1, 32, 32),
+    **dict.fromkeys(CT_SLICES, (1, 1, 32, 64)),
     "ct_lungs": (1, 1, 64, 32, 32),
     TUMOR: (1, 1, 16, 24, 8),
     **dict.fromkeys(RADIOGRAPHS, (1, 1, 32, 64)),
