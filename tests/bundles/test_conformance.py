@@ -26,7 +26,8 @@ FIRST = [
     "num_workers", "cache_gb", "tensorboard", "setting", "settings", "numbers",
 ]  # fmt: skip
 TUMOR = "ct_tumor_recurrent_denseunet"
-CT_SLICES = ["ct_lung_unet2d", "ct_lung_dilated_unet", "ct_lung_resnet50_unet"]
+NODULE = "ct_nodule_vgg_segnet"
+CT_SLICES = ["ct_lung_unet2d", "ct_lung_dilated_unet", "ct_lung_resnet50_unet", NODULE]
 RADIOGRAPHS = [path.name for path in BUNDLES if path.name.startswith("cxr_")]
 OTHER = {  # what stands in a bundle in the place of a key
     "ct_lungs": {"cache_gb": ["threads", "scene_cache", "minutes"]},
@@ -121,6 +122,8 @@ def test_monai_finds_every_property(bundle, kind, name, prepared, prepared_pictu
         options = {**SMALL[bundle.name], "epochs": 2, "device": "cpu", "output_dir": str(tmp_path)}
     if bundle.name == TUMOR:
         options["labels"] = {"tumor": ["lung_left"]}  # what the tiny prepared folder has
+    if bundle.name == NODULE:
+        options["labels"] = {"nodule": ["lung_left"]}
     if kind == "infer":
         options.pop("epochs")
     assert workflow(bundle.name, name, kind=kind, **options).check_properties() == []
