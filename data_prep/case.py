@@ -17,6 +17,7 @@ from data_prep.geometry import Array, Grid
 from data_prep.identity import hashed
 from data_prep.masks import Canvas, MaskWriter
 from data_prep.nifti import write_nifti
+from data_prep.npz_lungs import refuse_pictures
 from data_prep.plan import CasePlan, Context, unpack
 from data_prep.roi_names import RoiMap
 from data_prep.rtstruct import read_rtstruct
@@ -80,6 +81,8 @@ def _convert(
     with ThreadPoolExecutor(max_workers=1) as pool:
         read = _read_volume if plan.volume else _read_series
         image, array_ijk = read(plan, context, stages)
+        if context.masks.npz_lungs:
+            refuse_pictures(array_ijk)
         writing = pool.submit(_write_image, folder, array_ijk, image.canvas.grid, stages)
         del array_ijk  # the thread holds it as long as it must
         roi_map = RoiMap.load(context.masks.roi_map)
@@ -153,7 +156,8 @@ def _drawings(
     for what, path in _mask_files(plan):
         try:
             rois += [
-                masks.write(one, what) | {"rtstruct_uid_hash": None} for one in _read_masks(what, path, plan, masks)
+                masks.write(one, what, label=one.label) | {"rtstruct_uid_hash": None}
+                for one in _read_masks(what, path, plan, masks)
             ]
         except OutputError:
             raise
@@ -172,7 +176,7 @@ def _read_masks(kind: str, path: Path, plan: CasePlan, masks: MaskWriter) -> lis
     if kind == "npz":
         from data_prep.npz import read_npz
 
-        return read_npz(path, masks.canvas.planes.shape_ijk)
+        return read_npz(path, masks.canvas.planes.shape_ijk, masks.options.npz_lungs)
     from data_prep.volume_voxels import read_masks
 
     return read_masks(path, plan.volume.label_names if plan.volume else None)

@@ -12,6 +12,7 @@ from data_prep.commands import (
     nifti2rtstruct,
     nifti2seg,
     nnunet,
+    npz,
     phantom,
     qc,
     rois,
@@ -22,7 +23,7 @@ from data_prep.commands import (
 from data_prep.errors import PrepError, UsageError
 from data_prep.terminal import EPILOG, INTERRUPTED, NOTHING, USAGE, complain
 
-COMMANDS = (scan, rois, dicom2nifti, cxr, qc, verify, split, nnunet, nifti2rtstruct, nifti2seg, phantom)
+COMMANDS = (scan, rois, dicom2nifti, npz, cxr, qc, verify, split, nnunet, nifti2rtstruct, nifti2seg, phantom)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

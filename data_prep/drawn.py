@@ -18,7 +18,8 @@ class Drawn:
 
     name: as found, for people; number: of the ROI or segment. frame_uid: FrameOfReferenceUID, "" where there is none.
     fill: grid -> mask (uint8 0/1, axes i, j, k of that grid) and its ledger. problem: why it can't be used, or None.
-    notes: what had to be assumed or done to fill it; `fill` may add to them.
+    notes: what had to be assumed or done to fill it; `fill` may add to them. label: what it is, for a name that no
+    table knows.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Drawn:
     fill: Fill
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
+    label: str | None = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_prep.drawn import Drawn
 from data_prep.errors import SeriesError, UnreadableFileError
 from data_prep.geometry import Grid
+from data_prep.npz_lungs import UNITED, as_lungs, why_no_order
 from data_prep.onto import Mask, MaskReport, blank_mask, measure
 
 MOST_ARRAYS = 256
@@ -27,13 +28,14 @@ ORDERS: dict[str, tuple[int, int, int]] = {
 VALUES = ((0.0, 1.0), (0.0, 255.0))
 
 
-def read_npz(path: Path, image_shape_ijk: tuple[int, int, int]) -> list[Drawn]:
+def read_npz(path: Path, image_shape_ijk: tuple[int, int, int], lungs: bool = False) -> list[Drawn]:
     """Each array of an NPZ as a region named by its key, those that can't be used with their `problem`.
 
     image_shape_ijk: columns, rows, slices of the image that it belongs to. An array must hold 0 and 1 (or False and
     True, or 0 and 255) and have the image's shape in one of the ORDERS; axes of length 1 may be more. If several fit,
     the first is taken and flagged. Slices are taken to ascend in z (ImagePositionPatient), as authors of such
-    archives sort them; a note of the report says so, always.
+    archives sort them; a note of the report says so, always. lungs: one of the arrays is the mask of both lungs
+    (npz_lungs.as_lungs), and may hold 1 and 2 for them.
     Raises UnreadableFileError for an archive that is damaged, holds Python objects, or declares more than it should.
     """
     path = Path(path)
@@ -44,14 +46,17 @@ def read_npz(path: Path, image_shape_ijk: tuple[int, int, int]) -> list[Drawn]:
                 raise UnreadableFileError(f"{path.name} holds no array")
             if len(entries) > MOST_ARRAYS:
                 raise UnreadableFileError(f"{path.name} holds {len(entries)} arrays, more than {MOST_ARRAYS}")
-            return [_entry(archive, one, number, image_shape_ijk) for number, one in enumerate(entries, 1)]
+            found = [_entry(archive, one, number, image_shape_ijk, lungs) for number, one in enumerate(entries, 1)]
+            return as_lungs(found) if lungs else found
     except UnreadableFileError:
         raise
     except Exception as error:  # zipfile, its decompressors and numpy's header parser raise many kinds for damage
         raise UnreadableFileError(f"{path.name} is no NPZ archive, or damaged ({type(error).__name__})") from error
 
 
-def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, number: int, shape_ijk: tuple[int, int, int]) -> Drawn:
+def _entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, number: int, shape_ijk: tuple[int, int, int], lungs: bool
+) -> Drawn:
     name = entry.filename.removesuffix(".npy")
     with archive.open(entry) as stream:
         shape, fortran, dtype = _declared(stream)
@@ -61,23 +66,19 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, number: int, shape_
             return _refused(name, number, f"its values are of type {dtype}: wanted integers, booleans or floats")
         orders = _orders(shape, shape_ijk)
         if not orders:
-            columns, rows, slices = shape_ijk
-            return _refused(
-                name,
-                number,
-                f"its shape {shape} is not the image's: {slices} slices of {rows} rows and {columns} columns",
-            )
+            return _refused(name, number, why_no_order(shape, shape_ijk))
         size = int(np.prod(shape)) * dtype.itemsize  # no more than the image's voxels
         content = stream.read(size + 1)
     if len(content) != size:
         raise UnreadableFileError(f"{name} holds {len(content)} bytes and declares {size}: the archive is damaged")
     values = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
-    mask = _binary(values)
+    mask = _binary(values, lungs)
     if isinstance(mask, str):
         return _refused(name, number, mask)
     order = ORDERS[orders[0]]
     mask_ijk = mask.reshape([shape_ijk[n] for n in order]).transpose(np.argsort(order))
-    return Drawn(name, number, "", partial(_fill, mask_ijk, _notes(orders, shape)))
+    notes = [*_notes(orders, shape), *([UNITED] if values.max() == 2 else [])]
+    return Drawn(name, number, "", partial(_fill, mask_ijk, notes))
 
 
 def _declared(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -103,17 +104,20 @@ def _orders(shape: tuple[int, ...], shape_ijk: tuple[int, int, int]) -> list[str
     return found
 
 
-def _binary(values: NDArray) -> Mask | str:
-    """0/1, or why the array is no mask."""
+def _binary(values: NDArray, lungs: bool) -> Mask | str:
+    """0/1, or why the array is no mask. lungs: 1 and 2 are one lung and the other."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return "it holds values that are no finite numbers"
     low, high = float(values.min()), float(values.max())
     if low == high == 0:
         return "it marks no voxel"
+    if lungs and low >= 0 and high == 2 and np.isin(values, (0, 1, 2)).all():
+        return (values != 0).astype(np.uint8)
     allowed = next((pair for pair in VALUES if low >= pair[0] and high == pair[1]), None)
     mask = values != 0
     if allowed is None or np.count_nonzero(values == values.dtype.type(high)) != np.count_nonzero(mask):
-        return f"its values, from {low:g} to {high:g}, are not 0 and 1 (or 0 and 255) alone: no mask"
+        more = ", or 0, 1 and 2" if lungs else ""
+        return f"its values, from {low:g} to {high:g}, are not 0 and 1 (or 0 and 255{more}) alone: no mask"
     return mask.astype(np.uint8)
 
 

@@ -23,12 +23,14 @@ class StackOptions:
 class MaskOptions:
     """coverage: write the share of each pixel inside, too. interpolate: fill slices skipped between drawn ones.
 
-    roi_map: a table of spellings that goes before the shipped one.
+    roi_map: a table of spellings that goes before the shipped one. npz_lungs: NPZ archives hold the mask of both lungs,
+    whatever its key, and images are CT and no pictures (data_prep.npz_lungs).
     """
 
     coverage: bool = False
     interpolate: bool = False
     roi_map: Path | None = None
+    npz_lungs: bool = False
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def _options(arguments: argparse.Namespace) -> "ConvertOptions":
         choice(arguments),
         overwrite=arguments.overwrite,
         masks=MaskOptions(arguments.coverage, arguments.interpolate_contours, arguments.roi_map),
-        jobs=_processors() if arguments.jobs is None else arguments.jobs,
+        jobs=processors() if arguments.jobs is None else arguments.jobs,
         time_limit_s=arguments.time_limit,
         memory_gb=arguments.memory_gb,
         dask=arguments.dask,
@@ -182,6 +182,6 @@ def _options(arguments: argparse.Namespace) -> "ConvertOptions":
     )
 
 
-def _processors() -> int:
+def processors() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

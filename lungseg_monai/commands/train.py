@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from data_prep.terminal import DONE, add_command, tell
+from data_prep.terminal import DONE, PARTLY, add_command, tell
 from lungseg_monai.errors import UsageError
 
 # What this command itself says in the long form: its own option -> the bundle's key.
@@ -28,7 +28,10 @@ def add(commands: Any) -> None:
     command.allow_abbrev = False  # --res would else be taken for --resume, and not for a misspelt key
     command.add_argument("bundle", metavar="BUNDLE", help="its name: lungseg bundles")
     command.add_argument(
-        "--data", metavar="PREPARED", help="what lungseg-prep wrote (default ./prepared; ct_lungs needs none)"
+        "--data",
+        metavar="PREPARED",
+        help="what lungseg-prep wrote (default ./prepared; ct_lungs needs none); DICOM folders with NPZ masks, as in "
+        "Gao's data set, are prepared first, into PREPARED_prepared",
     )
     command.add_argument("--out", metavar="RUN", help="folder of the run (default ./runs/BUNDLE/<time>)")
     command.add_argument("--setting", metavar="NAME", help="of the bundle's settings (default recommended)")
@@ -51,7 +54,12 @@ def _take_all(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from lungseg_monai.bundle import bundle_path
 
-    said = long_form(bundle_path(arguments.bundle) / "configs", arguments)
+    configs = bundle_path(arguments.bundle) / "configs"
+    long_form(configs, arguments)  # before data are prepared: what is misspelt
+    stopped = prepare(arguments)
+    if stopped:
+        return stopped
+    said = long_form(configs, arguments)
     shown = shlex.join(["python", "-m", "monai.bundle", *said])
     if arguments.json:
         told = tell(arguments, "", {"bundle": arguments.bundle, "command": shown})
@@ -64,6 +72,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json or arguments.quiet:  # what the training prints is no result of this command
         _turn_away(to_stderr=arguments.json)
     return become([sys.executable, "-m", "monai.bundle", *said])
+
+
+def prepare(arguments: argparse.Namespace) -> int:
+    """Where --data is Gao's data set as it came, prepare it beside itself and take that; 0, or why training can't be.
+
+    Cases that can't be prepared are named and left out.
+    """
+    from data_prep.npz_dataset import is_npz_dataset
+
+    if not arguments.data or not is_npz_dataset(Path(arguments.data)):
+        return DONE
+    from data_prep.cli import main
+
+    source = Path(arguments.data).resolve()
+    prepared = source.with_name(f"{source.name}_prepared")
+    if not arguments.quiet:
+        print(f"$ {shlex.join(['lungseg-prep', 'npz', str(source), str(prepared)])}", file=sys.stderr, flush=True)  # noqa: T201
+    code = main(["npz", str(source), str(prepared), "--quiet"])
+    arguments.data = str(prepared)
+    return DONE if code in (DONE, PARTLY) else code
 
 
 def long_form(configs: Path, arguments: argparse.Namespace) -> list[str]:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lungseg_monai import bundle_path
@@ -86,3 +87,28 @@ def test_in_a_shell_messages_and_exit_code_are_those_of_the_long_form_and_json_s
     assert "no key 'epoch'. Did you mean epochs?" in done.stderr and "Traceback" not in done.stderr
     printed = json.loads(done.stdout)
     assert printed["bundle"] == "ct_lung_unet2d" and printed["command"].endswith("--epoch 1")
+
+
+def test_gaos_data_set_is_prepared_first(tmp_path, monkeypatch, ran, capsys):
+    """Under the name that its folder has, once the options are known to be spelt."""
+    from dicom_factory import Ct, write_ct
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    data = tmp_path / "Dataset"
+    for number in range(3):
+        write_ct(data / "Images" / f"Case_{number:03d}", Ct(patient=f"P{number}", series=str(number + 1)))
+        np.savez(data / f"Case_{number:03d}.npz", masks=np.ones((7, 14, 20), bool))
+    assert main(["train", "ct_lung_unet2d", "--data", str(data), "stray"]) == 2
+    assert not (tmp_path / "Dataset_prepared").exists()
+    assert main(["train", "ct_lung_unet2d", "--data", str(data), "--epochs", "3"]) == 7
+    assert ran == [[sys.executable, *BEGIN, "--dataset_dir", f"{data}_prepared", "--epochs", "3"]]
+    assert "$ lungseg-prep npz" in capsys.readouterr().err
+    lists = json.loads((tmp_path / "Dataset_prepared" / "datalist.json").read_text())
+    assert len(lists["training"]) == 2 and len(lists["test"]) == 1
+
+
+def test_gaos_data_set_without_a_usable_case_stops_it(tmp_path, ran, capsys):
+    (tmp_path / "Dataset").mkdir()
+    np.savez(tmp_path / "Dataset" / "Case_000.npz", masks=np.ones((7, 14, 20), bool))
+    assert main(["train", "ct_lung_unet2d", "--data", str(tmp_path / "Dataset")]) == 3
+    assert not ran and "no DICOM CT series lies in" in capsys.readouterr().err
