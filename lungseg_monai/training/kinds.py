@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lungseg_monai.training.schedule import SCHEDULES
+from lungseg_monai.transforms.chains import SLICE_CHANGES
 
 Kind = tuple[Callable[[Any], bool], str]  # is it so?, what is wanted
 
@@ -19,6 +20,12 @@ def whole(least: int) -> Kind:
 def one_of(names: Iterable[str]) -> Kind:
     known = tuple(names)
     return lambda v: v in known, " or ".join(known)
+
+
+def some_of(names: Iterable[str]) -> Kind:
+    known = tuple(names)
+    told = f"a list of names out of {', '.join(known)}"
+    return lambda v: isinstance(v, list | tuple) and all(each in known for each in v), told
 
 
 def or_null(kind: Kind, wanted: str | None = None) -> Kind:
@@ -64,7 +71,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("seed", "num_workers", "keep_largest"), FROM_0),
     **dict.fromkeys(("learning_rate", "cache_gb", "clip_gradients", "air_weight", "border_weight"), ABOVE_0),
     "spacing_mm": ABOVE_0,
-    "rate_decay": NOT_BELOW_0,
+    **dict.fromkeys(("rate_decay", "l1", "l2"), NOT_BELOW_0),
+    "augmentations": some_of(SLICE_CHANGES),
     **dict.fromkeys(("alpha", "empty_slices", "warmup", "threshold", "norm_momentum"), SHARE),
     "dropout": or_null(SHARE),
     **dict.fromkeys(("frozen_share", "average_decay", "easiest", "harder_share", "weight_decay"), SHARE),
@@ -82,7 +90,7 @@ KINDS: dict[str, Kind] = {
     "best_by": one_of(("dice", "loss")),
     "optimizer_name": one_of(("adam", "sgd")),
     "convention": one_of(("visible", "anatomical")),
-    **dict.fromkeys(("batch_normalization", "augment", "save_probabilities", "amp", "resume"), YES_NO),
+    **dict.fromkeys(("batch_normalization", "augment", "save_probabilities", "tensorboard", "amp", "resume"), YES_NO),
     "probabilities": (_shares, "a number from 0 to 1 for each kind of change, as \"{'flip': 0.5}\""),
 }
 

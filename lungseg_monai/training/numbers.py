@@ -6,6 +6,7 @@ from typing import Any
 
 from lungseg_monai.bundle_command import did_you_mean
 from lungseg_monai.errors import ConfigError
+from lungseg_monai.io import read_json
 from lungseg_monai.training.checkpoints import read_checkpoint
 from lungseg_monai.training.kinds import unmet
 
@@ -16,7 +17,8 @@ MAY_DIFFER_ON_RESUME = ("epochs",)
 def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: str | Path | None = None) -> Numbers:
     """The row of `settings` called `setting`, or with a `checkpoint` the numbers that it was trained with.
 
-    Raises ConfigError for an unknown setting, CheckpointError for a checkpoint that can't be read.
+    Raises ConfigError for an unknown setting, and for another than the run of the `checkpoint` was trained with (the
+    first of `settings` is what comes unasked); CheckpointError for a checkpoint that can't be read.
     """
     if setting not in settings:
         raise ConfigError(
@@ -25,7 +27,18 @@ def choose_numbers(setting: str, settings: Mapping[str, Numbers], checkpoint: st
     numbers = dict(settings[setting])
     if checkpoint is not None:
         numbers.update(read_checkpoint(checkpoint)["numbers"])
+        if setting != next(iter(settings)):
+            _check_setting(setting, Path(checkpoint).parents[1] / "run.json")
     return numbers
+
+
+def _check_setting(setting: str, record: Path) -> None:
+    trained = read_json(record).get("setting") if record.is_file() else None
+    if trained is not None and trained != setting:
+        raise ConfigError(
+            f"{record.parent} was trained with the setting {trained!r}, and its numbers are those of its checkpoint: "
+            f"--setting {setting} would change nothing. Leave it out, or start another run"
+        )
 
 
 def check_numbers(numbers: Numbers, checkpoint: str | Path | None = None, divisible_by: int = 1) -> Numbers:

@@ -78,7 +78,7 @@ class SceneRecord(RunRecord):
             log.info("Run folder %s, setting %s", self.path.parent, self.content["setting"])
 
     def update(self, engine: Engine, status: str = "running") -> None:
-        done = engine.state.epoch if status in ("running", "done") else self.content["epochs_done"]
+        done = self.epochs_done(engine, status)
         if status == "done" and done < (engine.state.max_epochs or 0):
             status = "paused"
         per_epoch = int(self.content["scenes"].get("per_epoch", 0))

@@ -146,7 +146,8 @@ class RunRecord:
                 log.info("No validation cases: best.pt is the epoch with the smallest training loss")
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.update)
+        # When the next epoch begins the checkpoints of the last one are whole: run.json is never ahead of last.pt.
+        engine.add_event_handler(Events.EPOCH_STARTED, self.update)
         engine.add_event_handler(Events.COMPLETED, self.update, "done")
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
 
@@ -164,9 +165,14 @@ class RunRecord:
         self.update(engine, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
 
     def update(self, engine: Engine, status: str = "running") -> None:
-        done = engine.state.epoch if status in ("running", "done") else self.content["epochs_done"]
+        done = self.epochs_done(engine, status)
         self.content.update(status=status, epochs_done=done, best=self.checkpoints.state_dict())
         self._write()
+
+    def epochs_done(self, engine: Engine, status: str) -> int:
+        if status == "done":
+            return engine.state.epoch
+        return engine.state.epoch - 1 if status == "running" else int(self.content["epochs_done"])
 
     def _write(self) -> None:
         if is_main():

@@ -5,7 +5,7 @@ Inside a chain volumes are (C, I, J, K) with the axes pointing to L, P, S, so th
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from monai.transforms import (
@@ -26,7 +26,12 @@ from monai.transforms import (
 )
 from torch import Tensor
 
+from lungseg_monai.errors import ConfigError
+from lungseg_monai.transforms.mirror import RandMirrorSidesd
 from lungseg_monai.transforms.take_slices import TakeSlicesd
+
+DEFAULT_CHANGES = ("rotation", "scale", "shift", "intensity", "noise")
+SLICE_CHANGES = (*DEFAULT_CHANGES, "flip")
 
 
 def image_volume(window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
@@ -62,27 +67,41 @@ def labelled_volume(targets: Sequence[str], window_hu: Sequence[float], spatial_
     ]
 
 
-def slice_augmentation(augment: bool) -> list[Transform]:
+def slice_augmentation(
+    augment: bool,
+    augmentations: Sequence[str] = DEFAULT_CHANGES,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> list[Transform]:
     """Random changes of a training slice (`image` (1, H, W), `label` (T, H, W)); none unless `augment`.
 
-    No flips: they would turn a left lung into a right one.
+    `augmentations` are names out of SLICE_CHANGES: rotation (to 9 degrees), scale (by a tenth) and shift (8 pixels) are
+    made together, with probability 0.5; intensity (contrast by a tenth, brightness by 0.05) 0.5; noise (of 0.03) 0.3;
+    flip 0.5: left and right change places, in the picture and among the targets of `labels`.
+    A change draws the same numbers whichever others are made; the default is what was done before they had names.
+    Raises ConfigError for an unknown name, and for flip where a target has a side and its counterpart is no target.
     """
+    unknown = [name for name in augmentations if name not in SLICE_CHANGES]
+    if unknown:
+        raise ConfigError(f"there is no augmentation {unknown[0]!r}; there are: {', '.join(SLICE_CHANGES)}")
     if not augment:
         return []
-    return [
-        RandAffined(
-            ["image", "label"],
-            prob=0.5,
-            rotate_range=0.15,
-            scale_range=(0.1, 0.1),
-            translate_range=(8, 8),
-            mode=("bilinear", "nearest"),
-            padding_mode="border",
-        ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5),
-        RandShiftIntensityd("image", offsets=0.05, prob=0.5),
-        RandGaussianNoised("image", prob=0.3, std=0.03),
+    chosen = set(augmentations)
+    moved = RandAffined(
+        ["image", "label"],
+        prob=0.5 if chosen & {"rotation", "scale", "shift"} else 0.0,
+        rotate_range=0.15 if "rotation" in chosen else 0.0,
+        scale_range=(0.1, 0.1) if "scale" in chosen else (0.0, 0.0),
+        translate_range=(8, 8) if "shift" in chosen else (0, 0),
+        mode=("bilinear", "nearest"),
+        padding_mode="border",
+    )
+    changes = [
+        moved,
+        RandScaleIntensityd("image", factors=0.1, prob=0.5 if "intensity" in chosen else 0.0),
+        RandShiftIntensityd("image", offsets=0.05, prob=0.5 if "intensity" in chosen else 0.0),
+        RandGaussianNoised("image", prob=0.3 if "noise" in chosen else 0.0, std=0.03),
     ]
+    return [*changes, RandMirrorSidesd(labels or {})] if "flip" in chosen else changes
 
 
 def unite(masks: Tensor) -> Tensor:

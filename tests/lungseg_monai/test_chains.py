@@ -9,8 +9,10 @@ from prepared import make_prepared
 from scipy.ndimage import center_of_mass
 
 from lungseg_monai.data import select_cases
+from lungseg_monai.errors import ConfigError
 from lungseg_monai.slices import root_cause
-from lungseg_monai.transforms.chains import image_volume, labelled_volume, slice_augmentation
+from lungseg_monai.transforms.chains import DEFAULT_CHANGES, image_volume, labelled_volume, slice_augmentation
+from lungseg_monai.transforms.mirror import mirror_places
 
 LABELS = {"lungs": ["lung_left", "lung_right"]}
 WINDOW = (-1000, 400)
@@ -101,3 +103,41 @@ def test_augmentation_moves_image_and_label_together_and_keeps_the_label_binary(
         moved += not np.array_equal(out["label"].numpy(), label.numpy())
     assert moved > 5
     assert slice_augmentation(False) == []
+
+
+def changed(names, seed, labels=None, item=None):
+    augment = Compose(slice_augmentation(True, names, labels))
+    augment.set_random_state(seed=seed)
+    return augment(item or {"image": torch.rand(1, 32, 24), "label": torch.zeros(1, 32, 24)})
+
+
+def test_changes_that_are_left_out_change_nothing_in_the_others():
+    item = {"image": torch.rand(1, 32, 24), "label": (torch.rand(1, 32, 24) > 0.7).float()}
+    for seed in range(8):
+        assert torch.equal(changed([], seed, item=item)["image"], item["image"])
+        both = changed(["intensity", "noise"], seed, item=item)["image"]
+        assert torch.equal(changed(["noise"], seed, item=changed(["intensity"], seed, item=item))["image"], both)
+        moved = changed(["rotation", "scale", "shift"], seed, item=item)["label"]
+        assert torch.equal(changed(DEFAULT_CHANGES, seed, item=item)["label"], moved)
+
+
+def test_a_flip_exchanges_the_sides_of_image_and_targets():
+    labels = {"r": ["lung_right"], "l": ["lung_left"], "lungs": ["lung_left", "lung_right"]}
+    item = {"image": torch.rand(1, 8, 6), "label": (torch.rand(3, 8, 6) > 0.5).float()}
+    flipped = 0
+    for seed in range(12):
+        out = changed(["flip"], seed, labels, item)
+        if not torch.equal(out["image"], item["image"]):
+            flipped += 1
+            assert torch.equal(out["image"], item["image"].flip(1))
+            assert torch.equal(out["label"], item["label"][[1, 0, 2]].flip(1))
+    assert 2 < flipped < 10
+
+
+def test_a_flip_needs_the_other_side_and_a_change_its_right_name():
+    assert mirror_places({"lungs": ["lung_left", "lung_right"], "heart": ["heart"]}) == [0, 1]
+    assert mirror_places({"lung_right": 1, "lung_left": 2}) == [1, 0]
+    with pytest.raises(ConfigError, match=r"target l \(lung_left\) has a side.*lung_right.*leave flip out"):
+        slice_augmentation(True, ["flip"], {"l": ["lung_left"]})
+    with pytest.raises(ConfigError, match="no augmentation 'flop'; there are: rotation, scale"):
+        slice_augmentation(True, ["flop"])

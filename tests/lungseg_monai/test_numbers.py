@@ -28,6 +28,19 @@ def test_a_checkpoint_brings_its_own(checkpoint):
         choose_numbers("paper", SETTINGS, checkpoint.with_name("other.pt"))
 
 
+def test_a_setting_that_a_resume_would_pass_over_is_told(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    last = run / "checkpoints" / "last.pt"
+    torch.save({"model": {}, "numbers": {"epochs": 5}}, last)
+    (run / "run.json").write_text('{"setting": "paper"}')
+    assert choose_numbers("paper", SETTINGS, last)["epochs"] == 5
+    assert choose_numbers("recommended", SETTINGS, last)["epochs"] == 5  # what comes unasked
+    (run / "run.json").write_text('{"setting": "recommended"}')
+    with pytest.raises(ConfigError, match=r"setting 'recommended'.*--setting paper would change nothing"):
+        choose_numbers("paper", SETTINGS, last)
+
+
 def test_an_unknown_setting_is_told_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"'papre'; there are: recommended, paper\. Did you mean paper\?"):
         choose_numbers("papre", SETTINGS)
@@ -55,6 +68,10 @@ def test_an_unknown_setting_is_told_with_the_known_ones():
         ("dropout", [None, 0, 0.5], [1.5, "much"]),
         ("early_stop", [None, 15], [0, "never"]),
         ("rate_decay", [0, 2e-7], [-1e-7, None]),
+        ("l1", [0, 1e-5], [-1e-7, None, "much"]),
+        ("l2", [0.0, 1], [-1, True]),
+        ("augmentations", [[], ["flip", "noise"]], ["flip", ["flop"], [1], None]),
+        ("tensorboard", [True, False], ["yes", 1]),
         ("skip_ends", [0, 0.2], [0.5, -0.1]),
         ("only_labelled", [True, "run"], [False, "all", 1]),
         ("empty_patches", [0, 0.4], [1, -0.1, None, True]),

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ignite.engine import Engine
 
-from lungseg_monai.errors import ConfigError
 from lungseg_monai.training.checkpoints import KeepCheckpoints
-from lungseg_monai.training.plateau import PlateauRates, StepRates, StopWithoutGain, tumor_rates
-from lungseg_monai.training.schedule import learning_rates
+from lungseg_monai.training.early_stop import StopWithoutGain
+from lungseg_monai.training.plateau import PlateauRates
+from lungseg_monai.training.schedule import StepRates, learning_rates
 
 
 def adam(rate=0.5):
@@ -104,9 +104,21 @@ def test_ends_after_so_many_epochs_without_a_gain():
     assert len(run(scores, PlateauRates(adam()), stop=4)) == 6
 
 
-def test_other_schedules_stay_what_they_are_and_the_lungs_have_no_plateau():
-    rates = tumor_rates(adam(), "cosine", 10, warmup=0.2)
+def test_one_function_makes_all_schedules():
+    rates = learning_rates(adam(), "cosine", 10, warmup=0.2)
     assert run([0.1] * 5, rates)[-1] == pytest.approx(0)
-    assert isinstance(tumor_rates(adam(), "plateau", 10), PlateauRates)
-    with pytest.raises(ConfigError, match="plateau"):
-        learning_rates(adam(), "plateau", 10, 0.1)
+    assert isinstance(learning_rates(adam(), "plateau", 10), PlateauRates)
+    assert run([0.1] * 5, learning_rates(adam(), "plateau", 10, plateau=2)) == [0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_the_validation_loss_is_judged_where_it_chooses_the_best_epoch():
+    validator, engine, seen = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None), []
+    rates = PlateauRates(adam(), epochs=1)
+    losses = [0.5, 0.4, 0.6]
+    engine.add_event_handler(
+        "EPOCH_COMPLETED", lambda e: validator.state.metrics.update(loss=losses[e.state.epoch - 1], dice=0.1)
+    )
+    StepRates(rates, validator, by="loss").attach(engine)
+    engine.add_event_handler("EPOCH_COMPLETED", lambda e: seen.append(rates.optimizer.param_groups[0]["lr"]))
+    engine.run([0], max_epochs=3)
+    assert seen == [0.5, 0.5, 0.25]
