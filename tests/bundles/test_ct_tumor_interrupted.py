@@ -1,6 +1,5 @@
 """A training that is stopped from outside while it writes: what lies there then, and that going on changes nothing."""
 
-import csv
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import sys
 import pytest
 import torch
 from prepared import make_prepared
+from same_runs import assert_same, curves
 from workflows import TINY, train, workflow
 
 from data_prep.errors import OutputError
@@ -67,28 +67,6 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def straight(prepared, tmp_path_factory):
     return train(NAME, prepared, tmp_path_factory.mktemp("straight") / "run", **NUMBERS)
-
-
-def curves(run):
-    with (run / "curves.csv").open(newline="") as stream:
-        return [{**row, "seconds": None, "waiting": None} for row in csv.DictReader(stream)]
-
-
-def assert_same(one, other):
-    """Two checkpoints, bit for bit."""
-    assert type(one) is type(other)
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        assert one == other
 
 
 def stopped_in_the_second_epochs_checkpoint(kind, prepared, run):

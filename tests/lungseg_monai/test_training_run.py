@@ -1,12 +1,12 @@
 """A whole training in process: what it writes, and that stopping or helpers change nothing."""
 
-import csv
 import json
 
 import pytest
 import torch
 from ignite.engine import Events
 from prepared import make_prepared
+from same_runs import assert_same, curves
 from workflows import TINY, train, workflow
 
 from data_prep.errors import OutputError
@@ -42,27 +42,6 @@ def stop_after(made, epochs):
     trainer.add_event_handler(Events.ITERATION_COMPLETED(every=2), interrupt)
     with pytest.raises(KeyboardInterrupt):
         made.run()
-
-
-def curves(run):
-    with (run / "curves.csv").open(newline="") as stream:
-        return [{**row, "seconds": None} for row in csv.DictReader(stream)]
-
-
-def assert_same(one, other):
-    """Two checkpoints, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        assert one == other
 
 
 def test_what_a_run_writes(straight, prepared):

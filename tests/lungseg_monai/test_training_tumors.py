@@ -1,6 +1,5 @@
 """Training the tumour bundle in process: what it measures, that stopping changes nothing, all networks and losses."""
 
-import csv
 import json
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import torch
 from ignite.engine import Events
 from monai.transforms import Compose
 from prepared import make_prepared
+from same_runs import assert_same, curves
 from tumor_items import make_item
 from workflows import TINY, predict, train, workflow
 
@@ -59,27 +59,6 @@ def dataset(tmp_path_factory):
 
 def raised(error, kind):
     return next(cause for cause in causes(error.value) if isinstance(cause, kind))
-
-
-def curves(run):
-    with (run / "curves.csv").open(newline="") as stream:
-        return [{**row, "seconds": None, "waiting": None} for row in csv.DictReader(stream)]
-
-
-def assert_same(one, other):
-    """Two checkpoints, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        assert one == other
 
 
 def test_windows_show_each_slice_of_a_patient_once(dataset):
