@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -202,6 +203,33 @@ def test_a_csv_says_what_belongs_together(tmp_path):
     (tmp_path / "bad.csv").write_text("picture,mask\na,b\n")
     with pytest.raises(UsageError, match="columns image, mask"):
         prepare(folder, tmp_path / "no", options=RadiographOptions(pairs=tmp_path / "bad.csv", salt=SALT))
+
+
+@pytest.mark.parametrize("parted", [",", ";", "\t"])
+def test_a_csv_of_excel_or_of_macos_is_read(parted, tmp_path):
+    """Semicolons, a byte order mark, backslashes, empty lines, and umlauts of two characters each."""
+    folder = tmp_path / "Röntgen Bilder"
+    save(folder / "Größe 1.png", film(0))
+    save(folder / "Masken" / "Größe 1.png", lungs())
+    rows = [
+        ["Image", "Mask", "Patient"],
+        [],
+        ["Größe 1.png", "Masken\\Größe 1.png", "A"],
+        ["gone.png", "", ""],
+        ["", "", ""],
+    ]
+    text = "\r\n".join(parted.join(row) for row in rows)
+    (tmp_path / "pairs.csv").write_text(unicodedata.normalize("NFD", text), encoding="utf-8-sig", newline="")
+    result = prepare(folder, tmp_path / "out", options=RadiographOptions(pairs=tmp_path / "pairs.csv", salt=SALT))
+    assert [len(case["rois"]) for case in result.dataset["cases"]] == [1]
+    assert [one["where"] for one in result.refused] == ["line 4"]
+
+
+def test_a_csv_of_another_encoding_is_refused_with_a_remedy(tmp_path):
+    save(tmp_path / "in" / "x.png", film(0))
+    (tmp_path / "pairs.csv").write_bytes("image,mask\nGröße.png,\n".encode("cp1252"))
+    with pytest.raises(UsageError, match="save it again as CSV UTF-8"):
+        prepare(tmp_path / "in", tmp_path / "out", options=RadiographOptions(pairs=tmp_path / "pairs.csv", salt=SALT))
 
 
 def test_patients_by_a_pattern_in_the_names(tmp_path):
