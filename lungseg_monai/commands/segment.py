@@ -182,6 +182,9 @@ def _limit_threads(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> int:
     _limit_threads(arguments)
     settings, choice = _settings(arguments), _choice(arguments)
+    from lungseg_monai.segment.heap import keep_freed_memory
+
+    keep_freed_memory()
     from lungseg_monai.segment.run import segment
 
     inputs = [source_of(arguments, one) for one in arguments.inputs]
