@@ -211,13 +211,21 @@ def test_without_a_checkpoint_the_way_to_one_is_told(prepared, tmp_path):
     assert "Train first" in str(raised(error, CheckpointError))
 
 
-def test_largest_components(prepared, options, tmp_path):
-    """The air detector finds the air around the body in several pieces."""
+def test_masks_are_cleaned_by_size_place_and_number_of_pieces(prepared, options, tmp_path):
+    """The air detector finds the air round the body too, in several pieces."""
     from scipy.ndimage import label
 
-    folder = predict(NAME, tmp_path, keep_largest=1, **options)
-    mask = np.asarray(nib.load(folder / "P1" / "lungs.nii.gz").dataobj)
-    assert label(mask, np.ones((3, 3, 3)))[1] == 1
+    def mask(name, **cleaning):
+        folder = predict(NAME, tmp_path / name, sections=["training"], **options, **cleaning)
+        return np.asarray(nib.load(folder / "P1" / "lungs.nii.gz").dataobj) > 0
+
+    whole = mask("whole")
+    assert label(mask("largest", keep_largest=1), np.ones((3, 3, 3)))[1] == 1
+    assert not mask("area", least_area_mm2=1e6).any()
+    near = mask("near", within_mm=[60, 60])  # each lung lies farther aside
+    assert near.sum() < whole.sum() and not (near & ~whole).any()
+    filled = mask("filled", fill_holes_mm2=1e6)  # the air round the body closes it in
+    assert filled.sum() > whole.sum() and not (whole & ~filled).any()
 
 
 @pytest.mark.parametrize("wrong", ["shape", "affine", "count"])
