@@ -1,7 +1,7 @@
 """Leave out by how pictures look: groups by grey values, sharpness and borders, one of them for the test alone.
 
 `python -m benchmarks.radiographs.appearance PREPARED --leave-out 0 --out lists.json`, then
-`lungseg-prep split PREPARED --lists lists.json`, training as always, and `lungseg evaluate` on the group left out.
+`lungseg-prep split PREPARED --lists lists.json` and training as always; left_out.py makes the table of it.
 """
 
 import argparse
@@ -30,7 +30,11 @@ def appearance_groups(pictures: Iterable[Picture], count: int = 4) -> NDArray[np
     It starts with equal parts along the first principal component: nothing is drawn, the same pictures have the same
     groups, and few odd ones make no group of their own. Raises ValueError for fewer pictures than groups.
     """
-    table = np.array([features(picture) for picture in pictures])
+    return groups_of(np.array([features(picture) for picture in pictures]), count)
+
+
+def groups_of(table: Numbers, count: int = 4) -> NDArray[np.intp]:
+    """`appearance_groups` of the pictures whose features these rows are."""
     if count < 1 or len(table) < count:
         raise ValueError(f"{len(table)} pictures for {count} groups: give at least one picture a group")
     spread = table.std(axis=0)
@@ -50,6 +54,14 @@ def features(picture: Picture) -> Numbers:
     slopes = [down[half:].mean() - down[:half].mean(), across[half:].mean() - across[:half].mean()]
     ratio = np.log(picture.shape[0] / picture.shape[1])
     return np.array([ratio, *shares, small.mean(), small.std(), sharp, *_borders(small), *slopes])
+
+
+def looks_of(data: Path) -> tuple[list[dict[str, Any]], Numbers]:
+    """The usable cases of data/dataset.json, and the features of each, a row a case."""
+    content = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
+    cases = [case for case in content["cases"] if case["status"] == "ok"]
+    table = [features(np.clip(grey(read_picture(data / case["image"])), 0, 1)) for case in cases]
+    return cases, np.array(table)
 
 
 def left_out(cases: Sequence[Mapping[str, Any]], test: set[str], share: float = 0.2, seed: int = 0) -> dict[str, list]:
@@ -108,10 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="where the lists go (JSON)")
     choice = parser.parse_args(argv)
-    content = json.loads((choice.data / "dataset.json").read_text(encoding="utf-8"))
-    cases = [case for case in content["cases"] if case["status"] == "ok"]
-    films = (np.clip(grey(read_picture(choice.data / case["image"])), 0, 1) for case in cases)
-    group = appearance_groups(films, choice.groups)
+    cases, table = looks_of(choice.data)
+    group = groups_of(table, choice.groups)
     for number in range(choice.groups):
         ids = [case["id"] for case, own in zip(cases, group, strict=True) if own == number]
         print(f"group {number}: {len(ids)} pictures, such as {', '.join(ids[:3])}")
