@@ -1,0 +1,1 @@
+"""All systems for CT beside one another, on the same test patients."""
