@@ -22,7 +22,8 @@ class Segmenter:
 
     device: auto, cpu, cuda, mps. backend: auto, openvino, onnxruntime, torch. threads: on the CPU, None for all cores.
     roi: both (1 right lung, 2 left lung), or one label: right, left, union. options: the model's own (LungOptions;
-    of radiographs convention, rules, mirror: PictureModel).
+    of radiographs convention, rules, mirror: PictureModel). uncertainty=True asks the network again with small changes,
+    for the map and the flags that `segment` gives.
     Raises UsageError for what does not exist or go together, ModelError where weights or a backend are missing.
     For research, not a medical device.
     """

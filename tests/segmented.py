@@ -47,13 +47,27 @@ def case_facts(name: str, labels: np.ndarray, affine: np.ndarray, confidence: fl
 
 
 def write_case(
-    out: Path, name: str, number: int | None, confidence: float = 0.99, flags: tuple[Mapping[str, str], ...] = ()
+    out: Path,
+    name: str,
+    number: int | None,
+    confidence: float = 0.99,
+    flags: tuple[Mapping[str, str], ...] = (),
+    uncertain: bool = False,
 ) -> dict[str, Any]:
-    """One case's folder (number: of the phantom, None for a case without preview) and its entry in segment.json."""
+    """One case's folder (number: of the phantom, None for a case without preview) and its entry in segment.json.
+
+    uncertain: as after --uncertainty, half the left lung's height at 45 percent.
+    """
     folder = f"case-{len(list(out.glob('case-*'))):02}"
     hu, labels, affine = phantom(number or 0)
     facts = case_facts(name, labels, affine, confidence) | {"flags": list(flags)}
     (out / folder).mkdir(parents=True)
+    if uncertain:
+        roi = {"border_percent": 12.5, "flip_percent": 31.0, "dice": 0.876, "ragged": 1.31}
+        facts["uncertainty"] = {"answers": 6, "changes": ["mirrored"], "rois": dict.fromkeys(LABELS.values(), roi)}
+        spread = np.where(labels == 2, 45, 0).astype(np.uint8)
+        spread[:, :, spread.shape[2] // 2 :] = 0
+        write_nifti(out / folder / "preview" / "uncertainty.nii.gz", spread, affine)
     (out / folder / "case.json").write_text(json.dumps(facts))
     if number is not None:
         write_nifti(out / folder / "preview" / "ct.nii.gz", np.clip(hu, -1024, 600), affine)
@@ -92,6 +106,7 @@ def make_segmentation(out: Path) -> Path:
                 1,
                 0.95,
                 (flag("sides", "Left and right may be swapped.", "alarm"), flag("x", "Small.", "note")),
+                uncertain=True,
             ),
         },
     )

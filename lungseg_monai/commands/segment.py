@@ -70,6 +70,12 @@ def _add_outputs(group: Any) -> None:
     group.add_argument(
         "--save-probabilities", action="store_true", help="write probability.nii.gz, in percent (X-rays: .png)"
     )
+    group.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="ask the network five times more, with small changes: uncertainty.nii.gz, in percent (X-rays: .png), and "
+        "flags of what is uncertain or ragged",
+    )
     group.add_argument("--no-preview", action="store_true", help="don't write the images that a report shows")
     group.add_argument("--report", action="store_true", help="write OUT/report.html to look at all cases")
     group.add_argument("--overwrite", action="store_true", help="segment cases again that are there already")
@@ -253,6 +259,7 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     asked = {
         "vessels": arguments.vessels,
         "mirror": arguments.mirror or None,
+        "uncertainty": arguments.uncertainty or None,
         "within": arguments.within,
         "weights": arguments.weights,
         "allow_phantom_weights": arguments.allow_phantom_weights or None,

@@ -2,8 +2,9 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,22 +18,27 @@ from lungseg_monai.segment.back import Box, labels_on_image, probability_on_imag
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.segment.body import body_box, body_of
-from lungseg_monai.segment.grid import View, to_network_grid
+from lungseg_monai.segment.grid import View, image_box, to_image_grid, to_network_grid
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.infer import MOST_VOXELS
 from lungseg_monai.segment.infer import probabilities as infer
 from lungseg_monai.segment.options import LungOptions
 from lungseg_monai.segment.result import Flag, Segmentation
 from lungseg_monai.segment.spread import Labels
+from lungseg_monai.segment.uncertainty import Answers, Limits, percent
 
 NEEDED = ("cc3d", "fill_voids", "scipy")  # imported when the first image needs them: asked for before that
 LARGE_IMAGE_BYTES = 2**29  # beside such an image the network gets half as many voxels at once
+GREY_HU = 20.0  # how much brighter and darker an image is made, asked for the uncertainty
+BORDER_MM = 6.0
+LIMITS = Limits(border=4.4, dice=0.95, ragged=1.25, least=200)
 
 
 @dataclass(frozen=True, eq=False)
 class Begun:
     """An image that the network has seen. On the network's grid `view`: found, (3, I, J, K) float32, what it said;
-    body, of body_of; classical, the lungs by threshold. stages: what was spent so far.
+    body, of body_of; classical, the lungs by threshold. stages: what was spent so far. answers: to changed images,
+    where the uncertainty is wanted.
     """
 
     image: Image
@@ -42,6 +48,7 @@ class Begun:
     body: Labels
     classical: Labels
     stages: Stages
+    answers: Answers | None = None
 
 
 class LungModel:
@@ -49,8 +56,8 @@ class LungModel:
 
     bundle: folder with models/model.onnx, model.pt. device, backend, threads: as `open_backend` takes them.
     spacing_mm, window_hu: what the network was trained on. mirror: ask it twice, once with left and right exchanged,
-    and take the mean (images beyond LARGE_IMAGE_BYTES are asked once, for their memory). options: LungOptions, or its
-    fields by keyword.
+    and take the mean (images beyond LARGE_IMAGE_BYTES are asked once, for their memory). uncertainty: ask it again with
+    the changes of changes.py, which the labels do not depend on. options: LungOptions, or its fields by keyword.
     Raises ModelError where weights or a backend are missing or damaged, UsageError for options that make no sense.
     """
 
@@ -66,6 +73,7 @@ class LungModel:
         spacing_mm: float = 3.0,
         window_hu: tuple[float, float] = (-1024.0, 600.0),
         mirror: bool = False,
+        uncertainty: bool = False,
         options: LungOptions | None = None,
         **fields: Any,
     ) -> None:
@@ -73,7 +81,7 @@ class LungModel:
         self.names = {1: "lung_right", 2: "lung_left"}
         self.options = _options(options, fields)
         self.spacing_mm, self.window_hu = float(spacing_mm), (float(window_hu[0]), float(window_hu[1]))
-        self.mirror = mirror
+        self.mirror, self.uncertainty = mirror, uncertainty
         self.threads = threads or cores()
         self._network_lock = Lock()
         self.network: Backend = open_backend(Path(bundle), backend, device, threads)
@@ -102,11 +110,13 @@ class LungModel:
             view = view.crop(body_box(view.hu, self.spacing_mm))
         if image.array_ijk.nbytes > LARGE_IMAGE_BYTES:  # one after the other, for their memory
             found = self._asked(view, MOST_VOXELS // 2, stages)
-            return Begun(image, flags, view, found, *self._classical(view, stages), stages)
+            answers = self._asked_again(view, found, MOST_VOXELS // 2, stages)
+            return Begun(image, flags, view, found, *self._classical(view, stages), stages, answers)
         with ThreadPoolExecutor(1) as beside:
             classical = beside.submit(self._classical, view, stages)
             found = self._asked(view, MOST_VOXELS, stages)
-            return Begun(image, flags, view, found, *classical.result(), stages)
+            answers = self._asked_again(view, found, MOST_VOXELS, stages)
+            return Begun(image, flags, view, found, *classical.result(), stages, answers)
 
     def complete(self, begun: Begun, *, probabilities: bool = False) -> Segmentation:
         """The second part of `segment`: from what the network said of an image to its labels."""
@@ -121,7 +131,7 @@ class LungModel:
         if probabilities:
             with stages.stage("probability"):
                 held = probability_on_image(decision.probability, view, self.threads)
-        return Segmentation(
+        found = Segmentation(
             labels_ijk=labels,
             names=self.names,
             flags=(*begun.flags, *decision.flags, *self._notes()),
@@ -130,6 +140,7 @@ class LungModel:
             probability=held,
             facts={"network_shape_ijk": list(view.hu.shape)},
         )
+        return found if begun.answers is None else self._doubted(found, begun, begun.answers, decision.labels)
 
     def _asked(self, view: View, most: int, stages: Stages) -> NDArray[np.float32]:
         """What the network says, (3, I, J, K). One image at a time: it takes all cores, and much memory."""
@@ -140,6 +151,31 @@ class LungModel:
                 found += again[[0, 2, 1], ::-1]
                 found *= 0.5
         return found
+
+    def _asked_again(self, view: View, found: NDArray[np.float32], most: int, stages: Stages) -> Answers | None:
+        """Answers to changed images, of the labels alone, aerated lung regained as in the rules; None: not wanted."""
+        if not self.uncertainty:
+            return None
+        from lungseg_monai.segment.aerated import regain_aerated
+        from lungseg_monai.segment.uncertainty import ask
+
+        def answered(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+            return regain_aerated(infer(hu, self.network, self.window_hu, most), hu)[1:]
+
+        with self._network_lock, stages.stage("network again"):
+            return ask(answered, view.hu, regain_aerated(found, view.hu)[1:], GREY_HU, exchanged=(1, 0))
+
+    def _doubted(self, found: Segmentation, begun: Begun, answers: Answers, labels: Labels) -> Segmentation:
+        """`found` with its uncertainty. labels: on the network's grid."""
+        from lungseg_monai.segment.uncertainty import doubted, numbers
+
+        with begun.stages.stage("uncertainty"):
+            masks = {name: labels == label for label, name in self.names.items()}
+            told = numbers(answers, masks, (self.spacing_mm,) * 3, BORDER_MM)
+            limits = LIMITS if self.options.vessels == "in" else replace(LIMITS, ragged=inf)  # vessels are ragged
+            held = _percent_on_image(answers, begun.view, self.threads)
+            found = doubted(found, answers, told, held, begun.image.spacing_mm, limits)
+        return replace(found, timings_s=dict(begun.stages.seconds))
 
     def _classical(self, view: View, stages: Stages) -> tuple[Labels, Labels]:
         """Where the body is, and the lungs that the threshold method finds in it: neither needs the network."""
@@ -152,8 +188,6 @@ class LungModel:
 
     def _decided(self, begun: Begun) -> Any:
         """The network's word, and what the rules and a second opinion make of it."""
-        from dataclasses import replace
-
         from lungseg_monai.segment.laterality import check_sides
         from lungseg_monai.segment.opinion import doubts_of
         from lungseg_monai.segment.rules import decide
@@ -182,6 +216,15 @@ class LungModel:
         return tuple(Flag("backend", one, "note") for one in self.network.notes)
 
 
+def _percent_on_image(answers: Answers, view: View, threads: int) -> NDArray[np.uint8]:
+    """The spread on the image's grid, linearly, in whole percent; laid out in memory as the image is."""
+    out = np.zeros([view.shape_ijk[axis] for axis in view.order], np.uint8).transpose(np.argsort(view.order))
+    inside = image_box(view, tuple(slice(0, size) for size in answers.spread.shape))
+    for part, found in to_image_grid(answers.spread[None], view, inside, threads):
+        out[part] = percent(found[0])
+    return out
+
+
 def _refuse_missing() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -190,7 +233,6 @@ def _refuse_missing() -> None:
 
 def _options(options: LungOptions | None, fields: dict[str, Any]) -> LungOptions:
     from dataclasses import fields as known
-    from dataclasses import replace
 
     names = [one.name for one in known(LungOptions)]
     unknown = sorted(set(fields) - set(names))

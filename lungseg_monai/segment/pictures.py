@@ -17,11 +17,15 @@ from lungseg_monai.pictures.steps import Steps, prepare, steps_of
 from lungseg_monai.postprocessing_cxr import ANATOMICAL, CONVENTIONS, CxrRules, cxr_rules_from, lung_mask_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
 from lungseg_monai.segment.backends.devices import cores
-from lungseg_monai.segment.radiographs.certainty import confidence_of
+from lungseg_monai.segment.radiographs.certainty import confidence_of, nearest_of, owners_of
 from lungseg_monai.segment.radiographs.polarity import UNSURE, Seen, inverted, truly_inverted
 from lungseg_monai.segment.result import Flag, Segmentation
+from lungseg_monai.segment.uncertainty import Limits
 
 Floats = NDArray[np.float32]
+GREY = 0.05  # of what the network is shown, from its lowest to its highest value: how much brighter and darker
+BORDER_PX = 4.0  # of the network's grid
+LIMITS = Limits(border=6.2, dice=0.91, ragged=1.05, least=100)
 INVERTED = "the grey values are inverted (air is bright): segmented as if dense were bright"
 
 
@@ -33,6 +37,7 @@ class PictureModel:
     show; what the network was trained on stands in the bundle's metadata.json. "anatomical" by a network that draws
     "visible" completes the left lung (pictures/left_lung.py). rules: of postprocessing_cxr.RULES by name, or a mapping;
     rules that tell no sides give label 1 "lungs". mirror: ask the network twice, once mirrored, and take the mean.
+    uncertainty: ask it again with the changes of changes.py, which the labels do not depend on.
     polarity: "auto" turns inverted grey values round where the network is surer of that, "as_is" never does.
     Raises ModelError where weights or a backend are missing or damaged, UsageError for options that make no sense.
     """
@@ -52,6 +57,7 @@ class PictureModel:
         rules: str | Mapping[str, Any] = "recommended",
         mirror: bool = False,
         polarity: str = "auto",
+        uncertainty: bool = False,
         **unknown: Any,
     ) -> None:
         bundle = Path(bundle)
@@ -68,7 +74,7 @@ class PictureModel:
         self.rules = replace(plain, complete=ANATOMICAL if completes else plain.complete)
         self.names = dict(NAMES) if self.rules.sides else {1: "lungs"}
         self.spatial_size = int(spatial_size[0]), int(spatial_size[1])
-        self.mirror, self.polarity = bool(mirror), polarity
+        self.mirror, self.polarity, self.uncertainty = bool(mirror), polarity, bool(uncertainty)
         self.network: Backend = open_backend(bundle, backend, device, threads, "float32")
         self.facts: dict[str, Any] = {
             "bundle": bundle.name,
@@ -107,7 +113,7 @@ class PictureModel:
                 held = np.clip(resize(seen.probability, shape), 0, 1)[None]
         self.facts["device"] = self.network.device
         notes = tuple(Flag("backend", one, "note") for one in self.network.notes)
-        return Segmentation(
+        whole = Segmentation(
             labels_ijk=found.labels,
             names=self.names,
             flags=(*said, *found.flags, *notes),
@@ -116,6 +122,7 @@ class PictureModel:
             probability=held,
             facts={"convention": self.facts["convention"], "inverted": bool(said)},
         )
+        return self._doubted(whole, inverted(picture) if said else picture, seen, stages) if self.uncertainty else whole
 
     def probability(self, picture: NDArray[Any]) -> Floats:
         """(H, W) of lung on the network's grid, of a picture as `segment` takes it, its polarity as it is."""
@@ -128,6 +135,27 @@ class PictureModel:
             return first, ()
         again = self._asked(inverted(picture), stages)
         return (again, (Flag("inverted", INVERTED),)) if truly_inverted(first, again) else (first, ())
+
+    def _doubted(self, found: Segmentation, picture: NDArray[Any], seen: Seen, stages: Stages) -> Segmentation:
+        """`found` with its uncertainty. picture: as the network saw it."""
+        from lungseg_monai.segment.uncertainty import ask, doubted, numbers, percent
+
+        with stages.stage("network again"):
+            given = prepare(picture, self.steps, self.spatial_size)
+            grey = GREY * float(np.ptp(given))
+            answers = ask(lambda shown: self._run(shown)[None], given, seen.probability[None], grey, across=1)
+        with stages.stage("uncertainty"):
+            small = nearest_of(found.labels_ijk, self.spatial_size)
+            owners = owners_of(small, self.names)
+            by_side = np.stack([answers.votes[0] * (owners == label) for label in self.names]).astype(np.uint8)
+            answers = replace(answers, votes=by_side)
+            masks = {name: small == label for label, name in self.names.items()}
+            told = numbers(answers, masks, (1.0, 1.0), BORDER_PX)
+            shape = found.labels_ijk.shape
+            held = percent(resize(answers.spread, shape))
+            finest = max(shape) / max(self.spatial_size)
+            found = doubted(found, answers, told, held, (1.0, 1.0), LIMITS, finest)
+        return replace(found, timings_s=dict(stages.seconds))
 
     def _asked(self, picture: NDArray[Any], stages: Stages) -> Seen:
         with stages.stage("prepare"):
@@ -150,7 +178,9 @@ class PictureModel:
 
 def _refuse_unknown(name: str, unknown: Mapping[str, Any], polarity: str) -> None:
     if unknown:
-        raise UsageError(f"{name} has no option {', '.join(sorted(unknown))}; there are: convention, rules, mirror")
+        raise UsageError(
+            f"{name} has no option {', '.join(sorted(unknown))}; there are: convention, rules, mirror, uncertainty"
+        )
     if polarity not in ("auto", "as_is"):
         raise UsageError(f"polarity {polarity!r} is not known; choose auto or as_is")
 

@@ -28,6 +28,8 @@ class Segmentation:
     Of a radiograph labels_ijk is (rows, columns), and probability float32 (1, rows, columns), of either lung.
     confidence: by ROI name, 0 to 1. timings_s: seconds by stage. beside: what else was found on the way, by what its
     masks are called ("lungs"), on the same grid; its flags and times are among these.
+    uncertainty_percent: uint8 on the image's grid, 0 to 50, the standard deviation of the probability when the network
+    is asked again with small changes; uncertainty: that in numbers, for case.json. Both only where asked for.
     """
 
     labels_ijk: NDArray[np.uint8]
@@ -38,3 +40,5 @@ class Segmentation:
     probability: NDArray[np.floating] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # whatever else belongs into case.json
     beside: Mapping[str, "Segmentation"] = field(default_factory=dict)
+    uncertainty_percent: NDArray[np.uint8] | None = None
+    uncertainty: Mapping[str, Any] = field(default_factory=dict)

@@ -78,8 +78,9 @@ class SegmentResult:
             ]
         done, reused = len(self.names("done")), len(self.names("reused"))
         kept = f", {reused} were there already" if reused else ""
-        bad = len(self.outcomes) - done - reused
-        lines.append(f"{done} case(s) segmented{kept}" + (f", {bad} not" if bad else "") + f": {self.out / JOURNAL}")
+        bad, files = len(self.outcomes) - done - reused, len(self.journal["refused"])
+        lost = (f", {bad} not" if bad else "") + (f", {files} of the inputs' files or series refused" if files else "")
+        lines.append(f"{done} case(s) segmented{kept}{lost}: {self.out / JOURNAL}")
         if self.report:
             lines.append(f"report: {self.report}")
         return "\n".join(map(printable, lines))

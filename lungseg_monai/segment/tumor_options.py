@@ -24,6 +24,7 @@ class TumorOptions:
     within: "lungs" finds the lungs first and looks only in the box round them, margin_mm wider on each side.
     lungs_model: the bundle that finds them.
     rules_name: of tuned.CHOICES. allow_phantom_weights: use weights trained on phantoms alone on patients.
+    uncertainty: ask the network again with the changes of changes.py, which the tumour does not depend on.
     Raises UsageError for values that make no sense.
     """
 
@@ -42,6 +43,7 @@ class TumorOptions:
     lungs_model: str = "ct_lungs"
     rules_name: str = "tuned"
     allow_phantom_weights: bool = False
+    uncertainty: bool = False
 
     def __post_init__(self) -> None:
         for name in ("slices", "divisor", "stride", "batch_size", "width"):

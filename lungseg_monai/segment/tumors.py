@@ -1,7 +1,7 @@
 """Lung tumours in a chest CT, by the bundles of Kamal et al.'s networks: all stages from the image to its own grid."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lungseg_monai.segment.trained import checkpoint_of, open_trained
 from lungseg_monai.segment.tumor_flags import confidence_of, tumor_flags
 from lungseg_monai.segment.tumor_grid import AT_ONCE, Upright, network_volume, upright
 from lungseg_monai.segment.tumor_options import TRAINED, TumorOptions, divisor_of, split_options
+from lungseg_monai.segment.uncertainty import Limits
 from lungseg_monai.tuned import chosen_rules, read_tuned
 from lungseg_monai.window_batches import GB, windows_at_once
 from lungseg_monai.window_stream import WindowAverage, WindowOptions, per_window_maximum
@@ -32,6 +33,10 @@ from lungseg_monai.window_stream import WindowAverage, WindowOptions, per_window
 Floats = NDArray[np.float32]
 NAME = "gtv"
 ROOM = 0.9  # of the memory that is left: the libraries take some of their own
+GREY = 0.02  # of the network's range of grey: how much brighter and darker, asked for the uncertainty
+BORDER_MM = 4.0
+FINEST_MM = 0.75  # for a tumour's raggedness: half of what does for lungs
+LIMITS = Limits(border=15.0, dice=0.6, ragged=1.5, least=20)
 WITHIN_MM = 15.0  # of the lungs, where the rules say nothing: tumours at the wall and mediastinum lie outside of them
 
 
@@ -115,7 +120,7 @@ class TumorModel:
         if probabilities:
             with stages.stage("probability"):
                 held = place.up.as_image(_enlarged(probability, place.up.shape_ij))[None]
-        return Segmentation(
+        whole = Segmentation(
             labels_ijk=labels,
             names=self.names,
             flags=(*said, *flags, *place.flags, *found, *self._notes()),
@@ -125,6 +130,7 @@ class TumorModel:
             facts={"network_shape_ijk": list(probability.shape), "network_box_ijk": place.box},
             beside=place.beside,
         )
+        return self._doubted(whole, place, probability, image, stages) if self.options.uncertainty else whole
 
     def probabilities(self, image: Image) -> tuple[Upright, Floats]:
         """How an image lies, and what the network says of all of it: (H, W, K) on its grid, axes L, P, S."""
@@ -152,24 +158,62 @@ class TumorModel:
         box = scaled_box(around, up.array.shape, (height, width, up.array.shape[2]))
         return _Place(up, mask, box, beside, lungs.flags, dict(lungs.confidence))
 
-    def _probability(self, place: "_Place", stages: Stages) -> Floats:
-        """(H, W, K) float32 on the network's grid, axes L, P, S."""
+    def _doubted(
+        self, found: Segmentation, place: "_Place", probability: Floats, image: Image, stages: Stages
+    ) -> Segmentation:
+        """`found` with the tumour's uncertainty: of what lies above the rules' threshold, before they dilate it."""
+        from lungseg_monai.segment.uncertainty import ask, doubted, numbers, percent
+
+        threshold = self.rules.threshold
+        with stages.stage("grid"):
+            shown = self._volume(place)
+        with stages.stage("network again"):
+            some = tuple(slice(*span) for span in place.box or ((0, size) for size in shown.shape))
+            answers = ask(
+                lambda part: self._averaged(part, None, part=True)[None],
+                np.ascontiguousarray(shown[some]),
+                probability[some][None],
+                GREY,
+                threshold=threshold,
+            )
+        with stages.stage("uncertainty"):
+            spread = np.zeros_like(probability)
+            spread[some] = answers.spread
+            i, j, k = place.up.spacing_mm
+            (height, width), (rows, columns) = place.up.shape_ij, probability.shape[:2]
+            spacing = (i * height / rows, j * width / columns, k)
+            told = numbers(answers, {NAME: probability[some] > threshold}, spacing, BORDER_MM)
+            held = percent(place.up.as_image(_enlarged(spread, place.up.shape_ij)))
+            found = doubted(found, answers, told, held, image.spacing_mm, LIMITS, FINEST_MM)
+        return replace(found, timings_s=dict(stages.seconds))
+
+    def _volume(self, place: "_Place") -> Floats:
         options = self.options
         height, width = options.spatial_size
+        return network_volume(place.up.array, options.intensity, options.window_hu, (height, width))
+
+    def _probability(self, place: "_Place", stages: Stages) -> Floats:
+        """(H, W, K) float32 on the network's grid, axes L, P, S."""
         with stages.stage("grid"):
-            volume = network_volume(place.up.array, options.intensity, options.window_hu, (height, width))
-        (i0, i1), (j0, j1), _ = place.box or ((0, height), (0, width), (0, 1))
+            volume = self._volume(place)
+        with stages.stage("network"):
+            return self._averaged(volume, place.box)
+
+    def _averaged(self, volume: Floats, box: Box | None, *, part: bool = False) -> Floats:
+        """The mean of windows over a volume on the network's grid, or over a box in it. part: `volume` is a part of its
+        planes, where a window's maximum, which is 1 on stretched planes, can't be told."""
+        options = self.options
+        (i0, i1), (j0, j1), _ = box or tuple((0, size) for size in volume.shape)
         laid = WindowOptions(
             slices=options.slices,
             stride=options.stride,
             batch_size=options.batch_size or windows_at_once((i1 - i0, j1 - j0), options.width),
             divisor=options.divisor,
-            box=place.box,
+            box=box,
             memory_gb=_memory_gb(options),
-            prepare_window=per_window_maximum if options.intensity == "stretch" else None,
+            prepare_window=per_window_maximum if options.intensity == "stretch" and not part else None,
         )
-        with stages.stage("network"):
-            found: Floats = WindowAverage(self.network, laid, self.network.notes)(volume)
+        found: Floats = WindowAverage(self.network, laid, self.network.notes)(volume)
         return found
 
     def _notes(self) -> tuple[Flag, ...]:

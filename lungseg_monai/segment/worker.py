@@ -18,9 +18,11 @@ from lungseg_monai.errors import ImageError, LungsegError
 from lungseg_monai.segment import models
 from lungseg_monai.segment.cases import Case
 from lungseg_monai.segment.journal import PARTIAL, fingerprint, is_foreign, put_in_place, read_case
+from lungseg_monai.segment.look import dice_between, look_of
 from lungseg_monai.segment.outputs import Files, OutputOptions, all_masks, choose_roi, label_of, write_all
 from lungseg_monai.segment.reading import Loaded, contents, free_bytes, load, voxel_hash
 from lungseg_monai.segment.result import Flag, Segmentation
+from lungseg_monai.segment.uncertainty_files import write_volume
 
 FOREIGN = "the folder {} is there already and was not made by lungseg segment: move it, or choose another --out"
 OTHER_INPUT = "the folder {} holds the result of another input: choose another --out, or --overwrite"
@@ -178,6 +180,7 @@ class Worker:
             if wanted.preview:
                 previews.append(beside.submit(self._preview_labels, partial, loaded, chosen))
             files = write_all(partial, self.model.stem, loaded, chosen, wanted)
+            files.written |= write_volume(partial, loaded.image, chosen, wanted.preview)
             measures, input_hash = measuring.result(), hashing.result()
             for preview in previews:
                 preview.result()
@@ -207,6 +210,8 @@ class Worker:
     def record(self, case: Case, loaded: Any, found: Segmentation, files: Files) -> dict[str, Any]:
         """case.json but for measures and hashes (docs/reference/segment-files.md)."""
         held = contents(case)
+        flags = [asdict(flag) for flag in _once((*loaded.flags, *found.flags))]
+        confidence = {key: round(float(value), 4) for key, value in found.confidence.items()}
         stages = loaded.stages.seconds | {f"segment: {key}": value for key, value in found.timings_s.items()}
         return {
             "schema": "1.0",
@@ -218,8 +223,10 @@ class Worker:
             "notes": files.notes,
             "labels": _labels(found),
             "masks": {stem: _labels(one) for stem, one in all_masks(self.model.stem, found).items()},
-            "confidence": {key: round(float(value), 4) for key, value in found.confidence.items()},
-            "flags": [asdict(flag) for flag in _once((*loaded.flags, *found.flags))],
+            "confidence": confidence,
+            **({"uncertainty": dict(found.uncertainty)} if found.uncertainty else {}),
+            "flags": flags,
+            "look": look_of(flags, [*confidence.values(), *dice_between(found.uncertainty)]),
             "facts": dict(found.facts),
             "timings_s": {key: round(value, 4) for key, value in stages.items()},
             "model": dict(self.model.facts),
@@ -291,6 +298,7 @@ def entry_of(record: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         "where": where,
         "folder": record["case"],
         "flags": record["flags"],
+        **({"look": record["look"]} if "look" in record else {}),
         "error": None,
         "seconds": record["seconds"],
         **{kind: record[kind] for kind in ("volumes_ml", "areas") if kind in record},

@@ -131,6 +131,25 @@ def test_mask_outline_opacity_and_crosshair(browser):
     assert coloured() == pytest.approx(full, rel=0.02)
 
 
+def test_uncertainty_is_a_layer_where_there_is_one(browser):
+    def hot() -> int:
+        picture = part(browser, "#planes")[:, : SMALL[0] // 4]
+        return int((np.abs(picture - np.array([252, 255, 164])).max(axis=-1) < 60).sum())
+
+    browser.click("#crosshair")
+    assert volume(browser, 2, "opacity") == 0
+    before = hot()
+    browser.click("#uncertainty")
+    assert volume(browser, 2, "opacity") > 0.5 and hot() > before + 100
+    browser.key("u")
+    assert hot() == pytest.approx(before, abs=20)
+    assert "0.876" in browser.evaluate("document.querySelector('#measures').textContent")
+    browser.click(item(2))
+    browser.wait(f"{SHOWN} === 2")
+    assert browser.evaluate(f"{PLANES}.volumes.length") == 2
+    assert browser.evaluate("document.querySelector('#uncertainty').parentElement.hidden")
+
+
 def test_right_is_where_the_letters_say_in_planes_and_in_3d(browser):
     browser.click("#crosshair")
     browser.click("#opacity", (0.9, 0.5))
@@ -171,6 +190,7 @@ def test_decisions_are_kept_and_saved(light, out):
     assert [row["decision"] for row in rows] == ["accept", "", "reject", "", "", ""]
     assert rows[2]["comment"] == 'apex, "cut"; <b>look</b>' and rows[0]["comment"] == ""
     assert rows[0]["time"].endswith("Z") and rows[5]["time"] == ""
+    assert float(rows[0]["look"]) > float(rows[5]["look"]) and rows[0]["reasons"] == "sides"
     assert light.evaluate(f'document.querySelector("{item(2, ".comment")}").value') == rows[2]["comment"]
 
 

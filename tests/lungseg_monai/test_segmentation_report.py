@@ -1,6 +1,7 @@
 """The page about a segmentation, before a browser sees it: what stands in it, what it escapes, and how it is turned."""
 
 import base64
+import csv
 import gzip
 import hashlib
 import io
@@ -21,7 +22,7 @@ from lungseg_monai.errors import NothingToDoError, ReportError
 from lungseg_monai.report.segmentation import page, write_report
 from lungseg_monai.report.segmentation.page import as_json
 from lungseg_monai.report.segmentation.read import read_segmentation
-from lungseg_monai.report.segmentation.stills import COLOURS, draw
+from lungseg_monai.report.segmentation.stills import COLOURS, HEAT, draw
 from lungseg_monai.report.segmentation.volumes import Preview, cropped_nifti, grey_nifti, label_nifti
 
 ODD = "</script><script>alert(1)</script><img src=x onerror=alert(1)>&\u2028'\""
@@ -66,6 +67,34 @@ def test_what_needs_a_look_comes_first(out):
     assert told["cases"][0]["flags"][0] == flag("sides", "Left and right may be swapped.", "alarm")
     assert told["model"]["weights_sha256"] == "abc123" * 10 and told["versions"]["openvino"] == "2026.4.1"
     assert "For research, not a medical device" in (out / "report.html").read_text()
+
+
+def test_the_table_has_the_cases_in_the_same_order(out):
+    rows = list(csv.DictReader((out / "report.csv").open()))
+    assert [one["case"] for one in rows] == ["alarm", "broken", "unsure", "mr", "calm", "sure"]
+    assert [one["reasons"] for one in rows] == ["sides", "failed", "cut", "refused", "", ""]
+    scores = [float(one["look"]) for one in rows]
+    assert scores == sorted(scores, reverse=True) and rows[0]["dice_between_answers"] == "0.876"
+
+
+def test_a_score_that_was_written_is_taken_and_nonsense_is_not(tmp_path):
+    cases = {name: write_case(tmp_path, name, None) for name in ("first", "second", "third")}
+    for name, look in (("second", {"score": 0.5, "reasons": ["odd"]}), ("third", {"score": "much", "reasons": 3})):
+        path = tmp_path / cases[name]["folder"] / "case.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"look": look}))
+    found = read_segmentation(write_segment_json(tmp_path, cases)).cases
+    assert [one.name for one in found] == ["second", "first", "third"]
+    assert found[0].look["reasons"] == ["odd"] and found[2].look == {"reasons": [], "score": 0.01}
+
+
+def test_uncertainty_goes_into_the_page_on_the_same_grid(out):
+    told = data(out / "report.html", "data-0")
+    assert unpacked(told["spread"]).shape == unpacked(told["labels"]).shape
+    hot, plain = picture(told["uncertain"]), picture(told["still"])
+    changed = (hot != plain).any(axis=-1)
+    assert hot.shape == plain.shape and changed.mean() > 0.01
+    assert set(map(tuple, hot[changed])) <= set(HEAT) | set(COLOURS.values()) | {tuple(one) for one in plain[changed]}
+    assert {"uncertain", "spread"}.isdisjoint(data(out / "report.html", "data-2"))
 
 
 def test_only_the_scripts_of_the_page_itself_may_run(out):

@@ -17,6 +17,11 @@ function measures(facts) {
   const rows = [["volume, ml", roi => figure(volumes[roi])], ["mean, HU", roi => figure(hu[roi]?.mean)],
     ["15th perc., HU", roi => figure(hu[roi]?.p15)], ["below -950 HU, %", roi => figure(hu[roi]?.below_950_percent, 1)],
     ["confidence", roi => figure(confidence[roi], 3)]];
+  const told = facts.uncertainty?.rois;
+  if (told) {
+    rows.push(["Dice of two answers", roi => figure(told[roi]?.dice, 3)], ["voxels that flip, %", roi => figure(told[roi]?.flip_percent, 1)],
+      ["spread at border, %", roi => figure(told[roi]?.border_percent, 1)], ["raggedness", roi => figure(told[roi]?.ragged, 2)]);
+  }
   const head = rois.map(roi => make("th", {scope: "col"}, swatch(colourOf(facts, roi)), shortName(roi)));
   const row = ([name, of]) => make("tr", {}, make("th", {scope: "row"}, name), ...rois.map(roi => make("td", {}, of(roi))));
   return make("table", {id: "measures"}, make("thead", {}, make("tr", {}, make("td"), ...head)), make("tbody", {}, ...rows.map(row)));
@@ -30,7 +35,7 @@ const listed = (of, unit = "") => Object.entries(of || {}).map(([name, value]) =
 const plain = value => value && typeof value === "object" ? JSON.stringify(value) : String(value);
 
 function showDetails(number) {
-  const {name, status, worst, flags, error, facts, seconds} = cases[number];
+  const {name, flags, error, facts, seconds, look} = cases[number];
   const image = facts.image || {};
   const grid = Array.isArray(image.shape_ijk) ? `${image.shape_ijk.join(" × ")} voxels of ${(image.spacing_mm || []).map(mm => +mm.toFixed(3)).join(" × ")} mm, ${image.orientation || ""}` : "";
   one("#details").replaceChildren(
@@ -38,7 +43,7 @@ function showDetails(number) {
     ...(error ? [make("p", {class: "flag failed"}, error)] : []),
     ...flags.map(flag => make("p", {class: `flag ${flag.severity}`}, make("b", {}, `${flag.severity}: `), flag.what, make("code", {}, flag.code))),
     measures(facts) || "",
-    lines([["image", [image.kind, grid].filter(Boolean).join(", ")], ["time", listed(facts.timings_s, " s") || (seconds != null ? `${figure(seconds, 1)} s` : "")],
+    lines([["look", [look.score.toFixed(2), look.reasons.join(", ")].filter(Boolean).join(": ")], ["image", [image.kind, grid].filter(Boolean).join(", ")], ["time", listed(facts.timings_s, " s") || (seconds != null ? `${figure(seconds, 1)} s` : "")],
       ["files", Object.values(facts.outputs || {}).map(plain).join(", ")], ["not written", listed(facts.outputs_refused)],
       ["notes", Object.values(facts.notes || {}).map(plain).join(" ")]]));
 }

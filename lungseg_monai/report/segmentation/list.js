@@ -23,6 +23,7 @@ function listItem(one, number) {
         make("button", {type: "button", class: "choose", title: one.name, on: {click: event => { event.stopPropagation(); choose(number); }}}, one.name),
         badge(one) ? make("span", {class: `badge ${badge(one)}`}, badge(one)) : null),
       volumes.length ? make("div", {class: "volumes"}, volumes.join(" · ")) : null,
+      make("div", {class: "soft small", title: "how much this case is worth a look, 0 to 1"}, `look ${one.look.score.toFixed(2)}`),
       one.error ? make("div", {class: "flag failed"}, one.error) : null,
       ...one.flags.map(flag => make("div", {class: `flag ${flag.severity}`, title: flag.code}, flag.what)),
       make("div", {class: "verdict"}, button("accept", "Accept", "accept (a)"), button("reject", "Reject", "reject (r)"), comment),
@@ -64,7 +65,7 @@ function filterList() {
     item.hidden = !fits(number) || !words.every(word => text.includes(word));
     shown += !item.hidden;
   });
-  one("#shown").textContent = shown === cases.length ? "Alarms, failures and checks first, then the least confident" : `${shown} of ${cases.length} cases`;
+  one("#shown").textContent = shown === cases.length ? "Those most worth a look first" : `${shown} of ${cases.length} cases`;
 }
 
 function choose(number) {

@@ -1,7 +1,7 @@
 // Wiring: clicks, keys, and the first case.
 for (const button of all("#views button")) button.addEventListener("click", () => viewer.set({view: button.dataset.view}));
 for (const button of all("#windows button")) button.addEventListener("click", () => viewer.set({window: button.dataset.window}));
-for (const name of ["mask", "outline", "crosshair"]) one(`#${name}`).addEventListener("change", event => viewer.set({[name]: event.target.checked}));
+for (const name of ["mask", "outline", "crosshair", "uncertainty"]) one(`#${name}`).addEventListener("change", event => viewer.set({[name]: event.target.checked}));
 one("#opacity").addEventListener("input", event => viewer.set({opacity: event.target.value / 100}));
 one("#csv").addEventListener("click", () => store.download());
 one("#about-open").addEventListener("click", showAbout);
@@ -15,6 +15,7 @@ const keys = {
   1: () => viewer.set({window: "lung"}), 2: () => viewer.set({window: "mediastinum"}), 3: () => viewer.set({window: "bone"}),
   m: () => viewer.set({mask: !viewer.state.mask}), o: () => viewer.set({outline: !viewer.state.outline}),
   x: () => viewer.set({crosshair: !viewer.state.crosshair}),
+  u: () => viewer.set({uncertainty: !viewer.state.uncertainty}),
 };
 window.addEventListener("keydown", event => {
   const typing = /^(search|text)$/.test(event.target.type || "") || event.target.tagName === "SELECT";

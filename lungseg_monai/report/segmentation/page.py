@@ -17,6 +17,7 @@ from lungseg_monai.errors import ReportError
 from lungseg_monai.report.segmentation import stills, volumes
 from lungseg_monai.report.segmentation.merge import masks_of, read_merged
 from lungseg_monai.report.segmentation.read import SEVERITIES, Case, Segmented, read_segmentation
+from lungseg_monai.report.segmentation.table import write_table
 
 MOST_INLINE_BYTES = 60e6  # of volumes in base64; browsers take long over larger pages
 PACKED = 0.8  # of the preview's int16 volumes, roughly, once they are greys in base64
@@ -28,6 +29,7 @@ EXPORTED = {
     "volumes_ml",
     "hu",
     "confidence",
+    "uncertainty",
     "timings_s",
     "image",
     "labels",
@@ -37,7 +39,7 @@ EXPORTED = {
 
 
 def write_report(out: Path, target: Path | None = None) -> Path:
-    """Write the page of the segmentation in `out`, by default OUT/report.html; return its path.
+    """Write the page of the segmentation in `out`, by default OUT/report.html, and a CSV beside it; return its path.
 
     Where the cases' volumes together are larger than MOST_INLINE_BYTES, each goes into a file of its own in the
     folder <stem>_files beside the page, which the page loads when the case is chosen. Raises NothingToDoError and
@@ -49,6 +51,7 @@ def write_report(out: Path, target: Path | None = None) -> Path:
     with atomic_file(path) as stream:
         for part in render(found, beside):
             stream.write(part.encode("utf-8"))
+    write_table(found, path.with_suffix(".csv"))
     _remove_old(path.with_name(f"{path.stem}_files"), len(found.cases) if beside else 0)
     return path
 
@@ -89,6 +92,7 @@ def _entry(case: Case) -> tuple[dict[str, Any], dict[str, str] | None]:
         "name": case.name,
         "status": case.status,
         "worst": case.worst,
+        "look": case.look,
         "flags": case.flags,
         "error": case.error,
         "seconds": case.seconds,
@@ -97,6 +101,7 @@ def _entry(case: Case) -> tuple[dict[str, Any], dict[str, str] | None]:
     }
     try:
         preview, labels = read_merged(case)
+        spread = None if preview is None else volumes.read_beside(case.uncertainty, preview)
     except (ReportError, ValueError) as error:
         return entry | {"unseen": str(error)}, None
     if masks_of(case):
@@ -110,6 +115,8 @@ def _entry(case: Case) -> tuple[dict[str, Any], dict[str, str] | None]:
         "labels": volumes.label_nifti(preview),
         "solid": volumes.cropped_nifti(preview),
     }
+    if spread is not None:
+        data |= {"uncertain": stills.draw(preview, spread).still, "spread": volumes.label_nifti(preview, spread)}
     return entry | {"thumb": drawn.thumb, "centre": drawn.centre}, data
 
 
@@ -123,6 +130,7 @@ def _content(found: Segmented, entries: list[dict[str, Any]]) -> dict[str, Any]:
         "severities": SEVERITIES,
         "colours": {str(label): colour for label, colour in stills.COLOURS.items()},
         "other": stills.OTHER,
+        "heat": {"from": stills.HEAT_FROM, "to": stills.HEAT_TO, "colours": stills.HEAT},
         "cases": entries,
         "refused": found.refused,
         "ignored": found.ignored,

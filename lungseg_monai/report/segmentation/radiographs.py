@@ -10,8 +10,11 @@ from typing import Any
 from data_prep import __version__
 from data_prep.nifti import atomic_file
 from lungseg_monai.report.segmentation.read import DONE, SEVERITIES, Case, Segmented, mapping, read_segmentation
+from lungseg_monai.report.segmentation.stills import HEAT, HEAT_FROM, HEAT_TO, heat_level
+from lungseg_monai.report.segmentation.table import write_table
+from lungseg_monai.segment.look import dice_between
 
-OVERLAY = "overlay.png"
+OVERLAY, UNCERTAINTY = "overlay.png", "uncertainty.png"
 TILE_PX = 420  # of the longer side
 QUALITY = 80  # of JPEG
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -42,7 +45,7 @@ def is_of_radiographs(found: Segmented) -> bool:
 
 
 def write_report(out: Path, target: Path | None = None) -> Path:
-    """Write the page of the X-rays in `out`, by default OUT/report.html; return its path.
+    """Write the page of the X-rays in `out`, by default OUT/report.html, and a CSV beside it; return its path.
 
     Raises NothingToDoError and ReportError (see read_segmentation), and data_prep's OutputError.
     """
@@ -51,6 +54,7 @@ def write_report(out: Path, target: Path | None = None) -> Path:
     with atomic_file(path) as stream:
         for part in render(found):
             stream.write(part.encode("utf-8"))
+    write_table(found, path.with_suffix(".csv"))
     return path
 
 
@@ -71,9 +75,11 @@ def render(found: Segmented) -> Iterator[str]:
         if lines:
             listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
             yield f"<h2>{heading}</h2><ul>{listed}</ul>\n"
+    there = any((case.folder / UNCERTAINTY).is_file() for case in found.cases)
+    heat = f" Uncertainty: violet {HEAT_FROM} % to yellow {HEAT_TO} %, below its film." if there else ""
     yield (
         '<p class="soft">The patient\'s right lung is drawn in orange, on the left of a film as it hangs; the left one '
-        f"in blue. For research, not a medical device. Written by lungseg-monai {escape(__version__)}.</p>\n"
+        f"in blue.{heat} For research, not a medical device. Written by lungseg-monai {escape(__version__)}.</p>\n"
         "</body></html>\n"
     )
 
@@ -92,8 +98,11 @@ def _figure(case: Case) -> str:
     sizes = list(_sizes(mapping(case.facts.get("areas"))))
     if sizes:
         lines.append(f"<p>{escape(', '.join(sizes))}</p>")
-    if case.confidence <= 1:
-        lines.append(f'<p class="soft">confidence {case.confidence:.2f}</p>')
+    told = [f"look {case.look['score']:.2f}", f"confidence {case.confidence:.2f}" if case.confidence <= 1 else ""]
+    told += [
+        f"Dice of two answers {one:.2f}" for one in sorted(dice_between(mapping(case.facts.get("uncertainty"))))[:1]
+    ]
+    lines.append(f'<p class="soft">{", ".join(filter(None, told))}</p>')
     if case.error:
         lines.append(f'<p class="error">{escape(case.status)}: {escape(case.error)}</p>')
     for flag in sorted(case.flags, key=lambda one: SEVERITIES.index(one["severity"])):
@@ -112,19 +121,46 @@ def _sizes(areas: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _picture(case: Case) -> str:
-    """The overlay, small and inline; a line in its place where it is missing or can't be read."""
-    from PIL import Image
-
-    path = case.folder / OVERLAY
+    """The overlay, small and inline, and the uncertainty on it; a line in its place where it can't be read."""
     if case.status != DONE:
         return ""
+    picture = _opened(case.folder / OVERLAY, "RGB")
+    if picture is None:
+        return f'<p class="soft">no picture: {OVERLAY} is missing or damaged (--no-preview leaves it out)</p>'
+    spread = _opened(case.folder / UNCERTAINTY, "L")
+    picture.thumbnail((TILE_PX, TILE_PX))
+    tiles = [_tile(case.name, picture)]
+    if spread is not None:
+        tiles.append(_tile(f"{case.name}, uncertainty", _heated(picture, spread)))
+    return "".join(tiles)
+
+
+def _opened(path: Path, mode: str) -> Any:
+    """A PNG file as a Pillow image of `mode`; None where it is missing or damaged."""
+    from PIL import Image
+
     try:
         with Image.open(path, formats=("PNG",)) as held:
-            picture = held.convert("RGB")
+            return held.convert(mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return f'<p class="soft">no picture: {OVERLAY} is missing or damaged (--no-preview leaves it out)</p>'
-    picture.thumbnail((TILE_PX, TILE_PX))
+        return None
+
+
+def _heated(picture: Any, spread: Any) -> Any:
+    """The overlay with the uncertainty's colours on it; a line of text below the film stays."""
+    import numpy as np
+    from PIL import Image
+
+    rows = min(picture.height, round(picture.width * spread.height / spread.width))
+    percent = np.asarray(spread.resize((picture.width, rows), Image.Resampling.BILINEAR), np.float32)
+    pixels = np.array(picture)
+    warm = percent >= HEAT_FROM
+    pixels[:rows][warm] = np.array(HEAT, np.uint8)[heat_level(percent[warm])]
+    return Image.fromarray(pixels)
+
+
+def _tile(name: str, picture: Any) -> str:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=QUALITY)
     source = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{escape(case.name)}" src="data:image/jpeg;base64,{source}">'
+    return f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{source}">'

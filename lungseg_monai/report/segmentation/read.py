@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lungseg_monai.errors import NothingToDoError, ReportError
+from lungseg_monai.segment.look import dice_between, look_of
 
 SEVERITIES = ("alarm", "check", "note")
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 CT, MASK, PACKED = "ct.nii.gz", "lungs.nii.gz", ".nii.gz"
+UNCERTAINTY = "uncertainty.nii.gz"
+UNDONE = {FAILED: 0.85, REFUSED: 0.25}  # the score of a case without a result: after alarms, after most checks
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,23 @@ class Case:
     def confidence(self) -> float:
         """The lowest of all ROIs; 2, which is above all, where none is known."""
         return min((v for v in mapping(self.facts.get("confidence")).values() if isinstance(v, int | float)), default=2)
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """{"reasons": codes of flags, "score": 0 to 1}: of case.json, else as it would stand there now."""
+        if self.status in UNDONE:
+            return {"reasons": [self.status], "score": UNDONE[self.status]}
+        held = mapping(self.facts.get("look"))
+        score, reasons = _number(held.get("score")), held.get("reasons")
+        if score is not None and 0 <= score <= 1 and isinstance(reasons, list):
+            return {"reasons": [str(one) for one in reasons], "score": score}
+        sure = [v for v in mapping(self.facts.get("confidence")).values() if isinstance(v, int | float)]
+        return look_of(self.flags, [*sure, *dice_between(mapping(self.facts.get("uncertainty")))])
+
+    @property
+    def uncertainty(self) -> Path:
+        """The preview's map of uncertainty, which need not be there."""
+        return self.folder / "preview" / UNCERTAINTY
 
     @property
     def preview(self) -> tuple[Path, Path]:
@@ -110,7 +130,7 @@ def _mask_name(facts: Mapping[str, Any]) -> str:
     beside = [name.rpartition("/")[2] for name in hashed if str(name).startswith("preview/")]
     written = mapping(facts.get("outputs")).get("nifti")
     for name in [*beside, str(written).rpartition("/")[2]]:
-        if name.endswith(PACKED) and name != CT:
+        if name.endswith(PACKED) and name not in (CT, UNCERTAINTY):
             return name
     return MASK
 
@@ -136,17 +156,9 @@ def _flag(flag: Any) -> dict[str, str]:
     }
 
 
-def _order(case: Case) -> tuple[int, float, str]:
-    """Alarms, failures, checks, refusals, then the rest by confidence, the lowest first."""
-    if case.worst == "alarm":
-        rank = 0
-    elif case.status == FAILED:
-        rank = 1
-    elif case.worst == "check":
-        rank = 2
-    else:
-        rank = 4 if case.status == DONE else 3
-    return rank, case.confidence, case.name
+def _order(case: Case) -> tuple[float, float, str]:
+    """Those most worth a look first; of equal ones those of lower confidence."""
+    return -case.look["score"], case.confidence, case.name
 
 
 def _number(value: Any) -> float | None:

@@ -6,7 +6,7 @@ the front on the left.
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,10 @@ COLOURS = {1: (230, 159, 0), 2: (86, 180, 233)}
 OTHER = (204, 121, 167)
 GREYS = 48
 WHITE, FIRST_COLOUR = GREYS, GREYS + 1
+# Uncertainty in percent: less is not drawn, more is of the last colour. From dark violet to light yellow, as inferno.
+HEAT_FROM, HEAT_TO = 5, 40
+HEAT = ((87, 16, 110), (136, 34, 106), (187, 55, 84), (227, 89, 51), (249, 140, 10), (249, 201, 50), (252, 255, 164))
+FIRST_HEAT = FIRST_COLOUR + len(COLOURS) + 1
 STILL_PX, THUMB_PX, GAP_PX = 800, 144, 6
 PLANES = ((0, 1), (0, 2), (1, 2), (1, 2))  # axes of columns and rows: axial, coronal, sagittal right and left
 EDGES = (("R", "L"), ("R", "L"), ("A", "P"), ("A", "P"))
@@ -34,14 +38,19 @@ class Stills:
     centre: tuple[float, float, float]
 
 
-def draw(preview: Preview) -> Stills:
-    """The pictures of a case, cut where the masks are largest, or in the middle where there are none."""
+def draw(preview: Preview, spread: NDArray[np.uint8] | None = None) -> Stills:
+    """The pictures of a case, cut where the masks are largest, or in the middle where there are none.
+
+    spread: uncertainty in percent on the preview's grid, drawn below the outlines.
+    """
     hu, labels, spacing_mm = _ras(preview)
+    heat = None if spread is None else _ras(replace(preview, labels=spread))[1]
     cuts = _cuts(labels)
     sizes_mm = [(hu.shape[c] * spacing_mm[c], hu.shape[r] * spacing_mm[r]) for c, r in PLANES]
     scale = (STILL_PX - GAP_PX) / (max(sizes_mm[0][0], sizes_mm[2][0]) + max(sizes_mm[1][0], sizes_mm[3][0]))
     panes = [
-        _pane(hu, labels, plane, cut, _size(mm, scale)) for plane, cut, mm in zip(PLANES, cuts, sizes_mm, strict=True)
+        _pane(hu, labels, plane, cut, _size(mm, scale), heat)
+        for plane, cut, mm in zip(PLANES, cuts, sizes_mm, strict=True)
     ]
     small = _pane(hu, labels, PLANES[1], cuts[1], _size(sizes_mm[1], THUMB_PX / max(sizes_mm[1])))
     centre = [(cut + 0.5) / hu.shape[axis] for cut, axis in ((cuts[2], 0), (cuts[1], 1), (cuts[0], 2))]
@@ -77,9 +86,14 @@ def _size(size_mm: tuple[float, float], scale: float) -> tuple[int, int]:
 
 
 def _pane(
-    hu: NDArray[Any], labels: NDArray[np.uint8], plane: tuple[int, int], cut: int, size_px: tuple[int, int]
+    hu: NDArray[Any],
+    labels: NDArray[np.uint8],
+    plane: tuple[int, int],
+    cut: int,
+    size_px: tuple[int, int],
+    heat: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """(rows, columns) of indices into the palette: grey, and the outlines on it."""
+    """(rows, columns) of indices into the palette: grey, on it what is uncertain, and the outlines."""
     from PIL import Image
 
     (axis,) = {0, 1, 2} - set(plane)
@@ -92,11 +106,20 @@ def _pane(
 
     low, high = WINDOW_HU
     picture = np.rint(np.clip((picture_of(hu[where]) - low) / (high - low), 0, 1) * (GREYS - 1)).astype(np.uint8)
+    if heat is not None:
+        percent = picture_of(heat[where])
+        picture = np.where(percent >= HEAT_FROM, FIRST_HEAT + heat_level(percent), picture).astype(np.uint8)
     here = labels[where]
     for label in np.unique(here[here > 0]).tolist():
         mask = picture_of(here == label) > 0.5
         picture[mask & ~_shrunk(mask)] = FIRST_COLOUR + min(label - 1, len(COLOURS))
     return picture
+
+
+def heat_level(percent: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Which colour of HEAT a percentage of HEAT_FROM or more has."""
+    share = (percent - HEAT_FROM) / (HEAT_TO - HEAT_FROM)
+    return np.clip(share * len(HEAT), 0, len(HEAT) - 1).astype(np.intp)
 
 
 def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -129,7 +152,7 @@ def _png(picture: NDArray[np.uint8]) -> str:
     image = Image.fromarray(picture).convert("L")
     image = Image.frombytes("P", image.size, image.tobytes())
     greys = np.repeat(np.linspace(0, 255, GREYS).round()[:, None], 3, axis=1)
-    colours = np.array([(255, 255, 255), *COLOURS.values(), OTHER])
+    colours = np.array([(255, 255, 255), *COLOURS.values(), OTHER, *HEAT])
     image.putpalette(np.concatenate([greys, colours]).astype(np.uint8).tobytes())
     stream = io.BytesIO()
     image.save(stream, format="PNG")

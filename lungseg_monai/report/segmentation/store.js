@@ -55,8 +55,9 @@ const store = {
   },
   csv() {
     const field = text => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    const rows = cases.map((one, n) => [one.name, this.of(n).decision, this.of(n).comment, this.of(n).time]);
-    return [["case", "decision", "comment", "time"], ...rows].map(row => row.map(field).join(",") + "\r\n").join("");
+    const rows = cases.map((one, n) => [one.name, this.of(n).decision, this.of(n).comment, this.of(n).time,
+      String(one.look.score), one.look.reasons.join(" ")]);
+    return [["case", "decision", "comment", "time", "look", "reasons"], ...rows].map(row => row.map(field).join(",") + "\r\n").join("");
   },
   download() {
     const url = URL.createObjectURL(new Blob([this.csv()], {type: "text/csv;charset=utf-8"}));

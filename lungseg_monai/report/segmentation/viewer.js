@@ -8,7 +8,7 @@ const viewer = {
   planes: null,
   solid: null,
   stills: new URLSearchParams(location.search).has("stills"),
-  state: {view: "multi", window: "lung", opacity: 0.35, mask: true, outline: false, crosshair: true},
+  state: {view: "multi", window: "lung", opacity: 0.35, mask: true, outline: false, crosshair: true, uncertainty: false},
   shown: -1,  // the case that stands on the canvas
   asked: -1,
 
@@ -67,16 +67,23 @@ const viewer = {
     if (one("#still").hidden) return;
     one("#still img").src = data.still;
     one("#still img").alt = `Still pictures of ${cases[number].name}`;
-    one("#still figcaption").textContent = "Axial, coronal, sagittal right and left: cut where the masks are largest; window -1350 to 150 HU.";
+    const uncertain = one("#still-uncertainty");
+    uncertain.hidden = !data.uncertain;
+    if (data.uncertain) [uncertain.src, uncertain.alt] = [data.uncertain, `Uncertainty of ${cases[number].name}`];
+    one("#still figcaption").textContent = "Axial, coronal, sagittal right and left: cut where the masks are largest; window -1350 to 150 HU." +
+      (data.uncertain ? ` Below: uncertainty, violet ${report.heat.from} % to yellow ${report.heat.to} %.` : "");
   },
 
   async load(number, data) {
     const read = (base64, name) => niivue.NVImage.loadFromBase64({base64, name: `${name}.nii.gz`});
-    const [ct, labels, solid] = await Promise.all([read(data.ct, "ct"), read(data.labels, "labels"), read(data.solid, "solid")]);
+    const [ct, labels, solid, spread] = await Promise.all([read(data.ct, "ct"), read(data.labels, "labels"), read(data.solid, "solid"),
+      ...(data.spread ? [read(data.spread, "uncertainty")] : [])]);
     if (number !== this.asked || this.stills) return;
     labels.setColormapLabel(colourTable(Object.keys(cases[number].facts.labels || report.colours)));
     solid.setColormapLabel(colourTable(Object.keys(cases[number].facts.labels || report.colours), true));
-    for (const [view, volumes] of [[this.planes, [ct, labels]], [this.solid, [solid]]]) {
+    if (spread) spread.setColormapLabel(heatTable());
+    one("#uncertainty").parentElement.hidden = !spread;
+    for (const [view, volumes] of [[this.planes, [ct, labels, ...(spread ? [spread] : [])]], [this.solid, [solid]]]) {
       for (const old of [...view.volumes].reverse()) view.removeVolume(old);
       for (const volume of volumes) view.addVolume(volume);
     }
@@ -94,18 +101,18 @@ const viewer = {
   },
 
   apply(changed = Object.keys(this.state)) {
-    const {view, window, mask, outline, crosshair} = this.state;
+    const {view, window, mask, outline, crosshair, uncertainty} = this.state;
     document.body.dataset.view = view;
     for (const button of all("#views button")) button.setAttribute("aria-pressed", String(button.dataset.view === view));
     for (const button of all("#windows button")) button.setAttribute("aria-pressed", String(button.dataset.window === window));
-    const boxes = {mask, outline, crosshair};
+    const boxes = {mask, outline, crosshair, uncertainty};
     for (const name of Object.keys(boxes)) one(`#${name}`).checked = boxes[name];
     if (this.planes) this.draw(new Set(changed));
   },
 
   // Only what changed: in software, each drawing takes its time.
   draw(changed) {
-    const {view, window, opacity, mask, outline, crosshair} = this.state, planes = this.planes;
+    const {view, window, opacity, mask, outline, crosshair, uncertainty} = this.state, planes = this.planes;
     if (changed.has("crosshair")) planes.opts.crosshairWidth = crosshair ? 1 : 0;
     if (changed.has("view")) {
       planes.customLayout = view === "multi" ? quarters : null;
@@ -116,19 +123,21 @@ const viewer = {
     if (planes.volumes.length) {
       [planes.volumes[0].cal_min, planes.volumes[0].cal_max] = windows[window];
       planes.volumes[1].opacity = mask ? (outline ? 1 : opacity) : 0;
+      if (planes.volumes[2]) planes.volumes[2].opacity = uncertainty ? 0.8 : 0;
     }
     if (changed.has("outline")) planes.setCustomSliceShader(outline ? outlineShader(planes) : "");
-    else if (planes.volumes.length && ["window", "opacity", "mask"].some(name => changed.has(name))) planes.updateGLVolume();
+    else if (planes.volumes.length && ["window", "opacity", "mask", "uncertainty"].some(name => changed.has(name))) planes.updateGLVolume();
     if (changed.has("crosshair")) planes.drawScene();
   },
 
   tellPlace({mm, values}) {
     const hu = values?.[0]?.value;
-    const label = values?.[1]?.value;
+    const label = values?.[1]?.value, spread = values?.[2]?.value;
     const names = cases[this.asked].facts.labels || {};
     const side = (value, plus, minus) => `${Math.abs(value).toFixed(0)} ${value < 0 ? minus : plus}`;
     one("#where").textContent = `${side(mm[0], "R", "L")} ${side(mm[1], "A", "P")} ${side(mm[2], "S", "I")} mm` +
-      (Number.isFinite(hu) ? ` · ${hu.toFixed(0)} HU` : "") + (label ? ` · ${shortName(names[label] || String(label))}` : "");
+      (Number.isFinite(hu) ? ` · ${hu.toFixed(0)} HU` : "") + (label ? ` · ${shortName(names[label] || String(label))}` : "") +
+      (spread ? ` · ${spread} % uncertain` : "");
   },
 };
 
@@ -167,6 +176,17 @@ function colourTable(labels, inside = false) {
   for (const label of labels.map(Number).sort((a, b) => a - b)) {
     const [red, green, blue] = report.colours[label] || report.other;
     table.R.push(red); table.G.push(green); table.B.push(blue); table.A.push(glass && report.colours[label] ? 40 : 255); table.I.push(label); table.labels.push("");
+  }
+  return table;
+}
+
+// Percent of uncertainty as colours; little of it is not drawn.
+function heatTable() {
+  const {from, to, colours} = report.heat, table = {R: [], G: [], B: [], A: [], I: [], labels: []};
+  for (let percent = 0; percent <= 100; percent++) {
+    const level = Math.max(0, Math.min(colours.length - 1, Math.floor((percent - from) / (to - from) * colours.length)));
+    const [red, green, blue] = colours[level];
+    table.R.push(red); table.G.push(green); table.B.push(blue); table.A.push(percent < from ? 0 : 255); table.I.push(percent); table.labels.push("");
   }
   return table;
 }

@@ -41,6 +41,16 @@ def read_preview(ct: Path, labels: Path) -> Preview | None:
     return preview
 
 
+def read_beside(path: Path, preview: Preview) -> NDArray[np.uint8] | None:
+    """Another volume on the preview's grid; None where it is not there. Raises ReportError where it is damaged."""
+    if not path.is_file():
+        return None
+    values = _unpacked(path)[0].astype(np.uint8)
+    if values.shape != preview.hu.shape:
+        raise ReportError(f"{path.name} of the preview has another grid: run lungseg segment again")
+    return values
+
+
 def _unpacked(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels (I, J, K) and affine_ras; isal unpacks several times faster than what nibabel uses."""
     import nibabel as nib
@@ -64,9 +74,9 @@ def grey_nifti(preview: Preview) -> str:
     return _packed(table[whole], preview.affine_ras, (step, low))
 
 
-def label_nifti(preview: Preview) -> str:
-    """The labels as they are."""
-    return _packed(preview.labels, preview.affine_ras)
+def label_nifti(preview: Preview, values: NDArray[np.uint8] | None = None) -> str:
+    """The labels as they are, or other values on their grid."""
+    return _packed(preview.labels if values is None else values, preview.affine_ras)
 
 
 def cropped_nifti(preview: Preview) -> str:

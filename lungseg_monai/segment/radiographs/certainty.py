@@ -23,23 +23,28 @@ def confidence_of(probability: Floats, labels: NDArray[np.uint8], names: Mapping
     labels counts against the label that it is nearer to; what rules drew beyond the network's own (a lung completed
     behind the heart) does not count. 0.0 where a label is missing.
     """
-    small = _nearest(labels, (probability.shape[0], probability.shape[1]))
+    small = nearest_of(labels, (probability.shape[0], probability.shape[1]))
     likely = np.where(probability > BACKGROUND, probability, 0)
-    columns = np.arange(small.shape[1], dtype=np.float64)
-    middles = {one: float((columns * n).sum() / n.sum()) for one in names if (n := (small == one).sum(0)).any()}
+    owners = owners_of(small, names)
     found = dict.fromkeys(names.values(), 0.0)
-    if not middles:
-        return found
-    owners = np.array(list(middles))
-    nearest = owners[np.abs(columns[:, None] - np.array(list(middles.values()))).argmin(1)]
-    for label in middles:
+    for label in np.unique(owners[owners > 0]).tolist():
         inside = (small == label) & (likely > 0)
         own = float(likely[inside].sum())
-        beside = float(likely[(small == 0) & (nearest == label)[None]].sum())
+        beside = float(likely[(small == 0) & (owners == label)[None]].sum())
         found[names[label]] = float(2 * own / max(np.count_nonzero(inside) + own + beside, 1))
     return found
 
 
-def _nearest(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+def owners_of(labels: NDArray[np.uint8], names: Mapping[int, str]) -> NDArray[np.int64]:
+    """(columns,) which label of `names` each column of labels (h, w) is nearest to; 0 where there is none at all."""
+    columns = np.arange(labels.shape[1], dtype=np.float64)
+    middles = {one: float((columns * n).sum() / n.sum()) for one in names if (n := (labels == one).sum(0)).any()}
+    if not middles:
+        return np.zeros(len(columns), np.int64)
+    return np.array(list(middles))[np.abs(columns[:, None] - np.array(list(middles.values()))).argmin(1)]
+
+
+def nearest_of(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """labels (H, W) on a grid of `shape` over the same picture."""
     rows, columns = (((2 * np.arange(n) + 1) * old) // (2 * n) for n, old in zip(shape, labels.shape, strict=True))
     return labels[np.ix_(rows, columns)]

@@ -15,6 +15,7 @@ from lungseg_monai.segment.radiographs.find import RadiographCase
 from lungseg_monai.segment.radiographs.outputs import chosen_roi, measure, write_pictures
 from lungseg_monai.segment.radiographs.reading import LoadedRadiograph, load_radiograph
 from lungseg_monai.segment.result import Segmentation
+from lungseg_monai.segment.uncertainty_files import write_picture
 from lungseg_monai.segment.worker import Outcome, Worker, entry_of, weights_of
 
 
@@ -32,6 +33,7 @@ class RadiographWorker(Worker):
             hashing = beside.submit(pixels_sha256, loaded.image.pixels)
             chosen = seen_in(loaded, model, wanted.roi, wanted.probabilities)
             files = write_pictures(partial, model.stem, loaded, chosen, wanted)
+            files.written |= write_picture(partial, chosen)
             with loaded.stages.stage("measures"):
                 measures = measure(chosen.labels_ijk, chosen.names, loaded.image.spacing_mm)
             input_hash = hashing.result()
