@@ -44,7 +44,7 @@ def sha256(path: Path) -> str:
 def grid_of(path: Path) -> Grid:
     """shape_ijk and affine_ras (4, 4; index -> mm) of a three-dimensional NIfTI file, from its header alone.
 
-    Raises DatasetError when the file is missing, no NIfTI, or not three-dimensional.
+    Raises DatasetError when the file is missing, no NIfTI, in colours, or not three-dimensional.
     """
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
@@ -56,6 +56,8 @@ def grid_of(path: Path) -> Grid:
         shape, affine = tuple(map(int, image.shape)), np.asarray(image.affine, np.float64)
     except (ImageFileError, OSError, EOFError, ValueError, AttributeError) as error:
         raise DatasetError(f"{path} can't be read as NIfTI: {error}") from error
+    if image.get_data_dtype().fields:
+        raise DatasetError(f"{path} holds colours, not Hounsfield units or a mask: give the CT that it was made from")
     if len(shape) != 3 or min(shape) < 1:
         raise DatasetError(f"{path} must hold one volume with three axes, it has the shape {list(shape)}")
     return shape, affine

@@ -80,7 +80,7 @@ class SliceDataset(Dataset):
             try:
                 volume = load_volume(item, self.transform)
             except Exception as error:  # noqa: BLE001 - one case costs no other, whatever is wrong with it
-                reason = f"its volume can't be loaded: {root_cause(error)}"
+                reason = f"its volume can't be loaded: {reason_of(error)}"
                 log.warning("Left out: case %s, %s", item["case_id"], reason)
                 self.refused.append({"case_id": item["case_id"], "reason": reason, "kind": "damaged"})
                 continue
@@ -88,7 +88,9 @@ class SliceDataset(Dataset):
                 check_memory(volume, self.data, cache_gb)
             volumes.append(volume)
         if self.data and not volumes:
-            raise DatasetError("no volume could be loaded: " + "; ".join(entry["reason"] for entry in self.refused))
+            told = [f"case {entry['case_id']}, {entry['reason']}" for entry in self.refused[:3]]
+            more = f"; and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""
+            raise DatasetError(f"no volume could be loaded: {'; '.join(told)}{more}")
         return volumes
 
 
@@ -107,8 +109,8 @@ class SliceSampler(DistributedSampler):
         self.with_label = dataset.has_label.nonzero().flatten().tolist()
         self.without_label = (~dataset.has_label).nonzero().flatten().tolist()
         self.empty_count = round(empty_share * len(self.without_label))
-        if shuffle and not self.with_label:
-            raise DatasetError("no slice of the training cases holds a label: there is nothing to learn")
+        if shuffle:
+            check_classes(dataset.volumes)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter([(self.epoch, index) for index in self.indices()[self.rank :: self.num_replicas]])
@@ -152,6 +154,20 @@ def check_memory(first: Volume, data: Sequence[Item], cache_gb: float) -> None:
             f"the slices of {len(data)} volumes need {gigabytes:.1f} GB of memory, cache_gb allows {cache_gb:g}. "
             "Take a smaller --spatial_size or fewer cases, or raise --cache_gb if the machine has the memory."
         )
+
+
+def check_classes(volumes: Sequence[Volume]) -> None:
+    """Raise DatasetError for a target that is nowhere in these volumes, or everywhere: there is nothing to learn."""
+    targets = volumes[0].labels.shape[1] if volumes else 0
+    if not any(volume.labels.any() for volume in volumes):
+        raise DatasetError("no slice of the training cases holds a label: there is nothing to learn")
+    for target in range(targets):
+        masks = [volume.labels[:, target] for volume in volumes]
+        which = f"target {target + 1} of the {targets} in --labels " if targets > 1 else "what is to be learnt "
+        if not any(mask.any() for mask in masks):
+            raise DatasetError(f"{which}is in no training slice: check its masks, or leave it out of --labels")
+        if all(mask.all() for mask in masks):
+            raise DatasetError(f"{which}fills every training slice: are its masks empty files or turned inside out?")
 
 
 def slice_seed(seed: int, epoch: int, index: int) -> int:

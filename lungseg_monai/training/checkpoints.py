@@ -4,7 +4,7 @@ Both hold `model` (state dict), `numbers` (labels, width, window, ...: what the 
 last.pt also `optimizer`, `scheduler` and `trainer`. Only plain values: they load with weights_only=True.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
@@ -17,7 +17,7 @@ from monai.engines import Trainer
 from monai.handlers import CheckpointLoader
 from torch import nn
 
-from lungseg_monai.errors import CheckpointError
+from lungseg_monai.errors import CheckpointError, DatasetError
 from lungseg_monai.io import atomic_file
 from lungseg_monai.training.processes import is_main
 
@@ -64,6 +64,14 @@ class KeepCheckpoints:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.stopped)
 
     def started(self, engine: Engine) -> None:
+        """Raises DatasetError where Dice is to choose the epoch and no validation slice holds a label."""
+        loader = getattr(self.validator, "data_loader", None)
+        has_label = getattr(getattr(loader, "dataset", None), "has_label", None)
+        if self.by == "dice" and has_label is not None and not has_label.any():
+            raise DatasetError(
+                "no slice of the validation cases holds a label, so that Dice can't tell which epoch is best: give "
+                "validation cases with a label, or none: lungseg-prep split"
+            )
         if is_main():
             remove_unfinished(self.folder)
 
@@ -158,14 +166,20 @@ def trained_with(path: str | Path | None, default: Mapping[str, Any]) -> dict[st
 
 
 def load_weights(
-    network: nn.Module, path: str | Path | None, variant: Mapping[str, Any] | None = None
+    network: nn.Module,
+    path: str | Path | None,
+    variant: Mapping[str, Any] | None = None,
+    bundle: str | None = None,
 ) -> dict[str, Any]:
     """Put a checkpoint's weights into `network`; returns the rest. Raises CheckpointError if it does not fit.
 
+    `bundle` is the one that they must have been trained with, if any: weights of another can fit and mean another
+    network (U-Nets that differ in dilation).
     `variant` are the numbers that say which network it is (network_name, width): where those of the checkpoint differ,
     the error says so rather than which layers do.
     """
     content = read_checkpoint(path)
+    check_bundle(content, bundle, path)
     check_variant(content["numbers"], variant or {}, path)
     check_fit(network, content["model"], path)
     network.load_state_dict(content["model"])
@@ -190,9 +204,20 @@ def load_shipped(network: nn.Module, path: str | Path | None) -> None:
 
 def resume(path: str | Path, trainer: Trainer, checkpoints: KeepCheckpoints) -> None:
     """Make `trainer` go on where last.pt was written. Raises CheckpointError when it is of another network."""
-    check_fit(checkpoints.parts["model"], read_checkpoint(path)["model"], path)
+    content = read_checkpoint(path)
+    check_bundle(content, checkpoints.facts.get("bundle"), path)
+    check_fit(checkpoints.parts["model"], content["model"], path)
     objects = {**checkpoints.parts, "trainer": trainer, "best": checkpoints}
     CheckpointLoader(str(path), objects, map_location="cpu").attach(trainer)  # type: ignore[arg-type]
+
+
+def check_bundle(content: Mapping[str, Any], bundle: str | None, path: str | Path | None) -> None:
+    """Raise CheckpointError where a checkpoint tells its bundle and that is not `bundle`."""
+    if bundle and content.get("bundle", bundle) != bundle:
+        raise CheckpointError(
+            f"{path} is a checkpoint of the bundle {content['bundle']}, not of {bundle}: use it with its own bundle, "
+            "or start a training from its weights with --pretrained"
+        )
 
 
 def check_variant(trained: Mapping[str, Any], variant: Mapping[str, Any], path: str | Path | None) -> None:
@@ -205,19 +230,23 @@ def check_variant(trained: Mapping[str, Any], variant: Mapping[str, Any], path: 
 
 
 def check_fit(network: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path | None) -> None:
-    """Raise CheckpointError that names the first differences, unless names and shapes are those of `network`."""
+    """Raise CheckpointError that names what differs, unless names and shapes are those of `network`."""
     own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     other = {name: tuple(value.shape) for name, value in weights.items()}
-    differences = [f"{name} is missing" for name in own if name not in other]
-    differences += [f"{name} is not in this network" for name in other if name not in own]
-    differences += [
-        f"{name} has the shape {list(other[name])}, wanted {list(own[name])}"
-        for name in own
-        if name in other and own[name] != other[name]
-    ]
-    if differences:
-        more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    both = [name for name in own if name in other and own[name] != other[name]]
+    differences = {
+        "missing": [name for name in own if name not in other],
+        "not in this network": [name for name in other if name not in own],
+        "of another shape": [f"{name} {list(other[name])}, wanted {list(own[name])}" for name in both],
+    }
+    told = [f"{len(names)} {what} ({some(names)})" for what, names in differences.items() if names]
+    if told:
         raise CheckpointError(
-            f"{path} is a checkpoint of another network than {type(network).__name__} as set up here: "
-            f"{'; '.join(differences[:3])}{more}. Give the checkpoint's own bundle and width."
+            f"{path} is a checkpoint of another network than {type(network).__name__} as set up here. Weights: "
+            f"{'; '.join(told)}. Give the checkpoint's own bundle and width."
         )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -6,6 +6,7 @@ Inside a chain volumes are (C, I, J, K) with the axes pointing to L, P, S, so th
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from monai.transforms import (
@@ -26,12 +27,13 @@ from monai.transforms import (
 )
 from torch import Tensor
 
-from lungseg_monai.errors import ConfigError
+from lungseg_monai.errors import ConfigError, DatasetError
 from lungseg_monai.transforms.mirror import RandMirrorSidesd
 from lungseg_monai.transforms.take_slices import TakeSlicesd
 
 DEFAULT_CHANGES = ("rotation", "scale", "shift", "intensity", "noise")
 SLICE_CHANGES = (*DEFAULT_CHANGES, "flip")
+NEAR_LOW = 0.2  # of a window, from its lower end: where air lies, in Hounsfield units
 
 
 def image_volume(window_hu: Sequence[float], spatial_size: Sequence[int]) -> list[Transform]:
@@ -95,7 +97,7 @@ def slice_augmentation(
         mode=("bilinear", "nearest"),
         padding_mode="border",
     )
-    changes = [
+    changes: list[Transform] = [
         moved,
         RandScaleIntensityd("image", factors=0.1, prob=0.5 if "intensity" in chosen else 0.0),
         RandShiftIntensityd("image", offsets=0.05, prob=0.5 if "intensity" in chosen else 0.0),
@@ -105,8 +107,18 @@ def slice_augmentation(
 
 
 def unite(masks: Tensor) -> Tensor:
-    """(M, I, J, K) -> (1, I, J, K): inside where any of the M masks is."""
-    return masks.amax(dim=0, keepdim=True)
+    """(M, I, J, K) -> (1, I, J, K): inside, 1, where any of the M masks is.
+
+    Raises DatasetError for a mask of several structures: of more than one value besides 0.
+    """
+    for mask in masks:
+        inside = mask[mask != 0]
+        if inside.numel() and inside.min() != inside.max():
+            raise DatasetError(
+                f"a mask holds several values besides 0, from {int(inside.min())} to {int(inside.max())}; wanted a "
+                "file for each structure, 0 outside it: write a mask for each value"
+            )
+    return (masks != 0).any(dim=0, keepdim=True).to(masks.dtype)
 
 
 def finite(image: Tensor) -> Tensor:
@@ -114,6 +126,25 @@ def finite(image: Tensor) -> Tensor:
     wrong = int((~image.isfinite()).sum())
     if wrong:
         raise ValueError(f"the image has {wrong} voxels that are no finite numbers (NaN or infinite): write it again")
+    return image
+
+
+def in_window(image: Tensor, window_hu: Sequence[float]) -> Tensor:
+    """`image` itself. Raises DatasetError where the window shows nothing of it, or no voxel near its lower end.
+
+    Air is there in every CT in Hounsfield units; an 8-bit picture, normalised values or those of a scanner without its
+    intercept begin at 0, and a window from -1000 would make them all one bright grey without a word.
+    """
+    low, high = window_hu
+    darkest, brightest = float(image.min()), float(image.max())
+    came = f"the image's values run from {darkest:g} to {brightest:g}"
+    if brightest <= low or darkest >= high:
+        raise DatasetError(f"{came}: nothing lies within window_hu [{low:g}, {high:g}]. Give a --window_hu that does")
+    if darkest > low + NEAR_LOW * (high - low):
+        raise DatasetError(
+            f"{came}, none near the lower end of window_hu [{low:g}, {high:g}], where air is in Hounsfield units: an "
+            "8-bit picture, normalised, or never rescaled? Give Hounsfield units, or the --window_hu of these values"
+        )
     return image
 
 
@@ -127,6 +158,7 @@ def _to_network_grid(keys: list[str], window_hu: Sequence[float], spatial_size: 
     low, high = window_hu
     return [
         Orientationd(keys, axcodes="LPS", labels=None),
+        Lambdad("image", func=partial(in_window, window_hu=window_hu)),
         ScaleIntensityRanged("image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
         Resized(keys, spatial_size=(*spatial_size, -1), mode="trilinear"),
     ]

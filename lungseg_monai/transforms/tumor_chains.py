@@ -7,6 +7,7 @@ tumour) and perhaps `slices`. Inside a chain volumes are (C, I, J, K) with the a
 import gzip
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from monai.transforms import (
 from torch import Tensor
 
 from lungseg_monai.errors import ConfigError
-from lungseg_monai.transforms.chains import finite
+from lungseg_monai.transforms.chains import finite, in_window
 from lungseg_monai.transforms.crop_resize import RandCropResized
 from lungseg_monai.transforms.load_masks import LoadMasksd
 from lungseg_monai.transforms.multiplicative_noise import RandMultiplicativeNoised
@@ -170,7 +171,12 @@ def _to_network_grid(
     resize = Resized(keys, spatial_size=(*spatial_size, -1), mode="trilinear")
     if intensity == "window":
         low, high = window_hu
-        return [upright, ScaleIntensityRanged("image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True), resize]
+        return [
+            upright,
+            Lambdad("image", func=partial(in_window, window_hu=window_hu)),
+            ScaleIntensityRanged("image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
+            resize,
+        ]
     if intensity == "stretch":
         return [
             upright,

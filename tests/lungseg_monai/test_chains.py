@@ -1,5 +1,7 @@
 """The shared transform lists: HU window, the union of masks, the way to the network's grid and back."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,9 +11,9 @@ from prepared import make_prepared
 from scipy.ndimage import center_of_mass
 
 from lungseg_monai.data import select_cases
-from lungseg_monai.errors import ConfigError
-from lungseg_monai.slices import root_cause
-from lungseg_monai.transforms.chains import DEFAULT_CHANGES, image_volume, labelled_volume, slice_augmentation
+from lungseg_monai.errors import ConfigError, DatasetError
+from lungseg_monai.slices import reason_of, root_cause
+from lungseg_monai.transforms.chains import DEFAULT_CHANGES, image_volume, labelled_volume, slice_augmentation, unite
 from lungseg_monai.transforms.mirror import mirror_places
 
 LABELS = {"lungs": ["lung_left", "lung_right"]}
@@ -50,6 +52,38 @@ def test_voxels_that_are_no_numbers_refuse_the_image(items, tmp_path, value):
         with pytest.raises(RuntimeError) as error:
             Compose(chain)(item)
         assert f"{voxels.shape[1]} voxels that are no finite numbers" in root_cause(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "window_hu", "told"),
+    [
+        (lambda hu: np.clip((hu + 1000) / 1400 * 255, 0, 255).astype(np.uint8), WINDOW, "from 0 to .*an 8-bit picture"),
+        (lambda hu: (hu - hu.min()) / np.ptp(hu), WINDOW, "from 0 to 1, none near the lower end"),
+        (lambda hu: hu + 1024, WINDOW, "or never rescaled"),
+        (lambda hu: hu, (2000, 3000), r"nothing lies within window_hu \[2000, 3000\]"),
+        (lambda hu: hu, (-5000, -3000), "nothing lies within"),
+        (lambda hu: hu * 0 - 1000, WINDOW, "from -1000 to -1000: nothing lies within"),
+    ],
+    ids=["8 bits", "0 to 1", "no intercept", "window above", "window below", "blank"],
+)
+def test_what_the_window_does_not_fit_is_refused(items, tmp_path, values, window_hu, told):
+    image = nib.load(items[0]["image"])
+    made = values(np.asarray(image.dataobj).astype(np.float32)).copy()
+    nib.save(nib.Nifti1Image(made, image.affine), tmp_path / "image.nii.gz")
+    item = {**items[0], "image": str(tmp_path / "image.nii.gz")}
+    with pytest.raises(RuntimeError) as error:
+        Compose(image_volume(window_hu, (32, 32)))(item)
+    assert re.search(told, reason_of(error.value))
+    if made.min() < made.max():
+        Compose(image_volume((float(made.min()), float(made.max())), (32, 32)))(item)  # the window of these values
+
+
+def test_masks_of_two_values_are_what_is_not_0_and_of_more_are_refused():
+    masks = torch.tensor([[0, 255, 0, 0], [0, 0, 2, 0]], dtype=torch.uint8)[..., None, None]
+    assert unite(masks).flatten().tolist() == [0, 1, 1, 0]
+    masks[0, 3] = 1
+    with pytest.raises(DatasetError, match="several values besides 0, from 1 to 255"):
+        unite(masks)
 
 
 @pytest.mark.parametrize("size", [(96, 80), (32, 24)])

@@ -1,21 +1,22 @@
 """Checkpoints: what is kept, and what is refused."""
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ignite.engine import Engine
 
-from lungseg_monai.errors import CheckpointError
+from lungseg_monai.errors import CheckpointError, DatasetError
 from lungseg_monai.networks import GaoUNet
-from lungseg_monai.training.checkpoints import KeepCheckpoints, load_weights, read_checkpoint, trained_with
+from lungseg_monai.training.checkpoints import KeepCheckpoints, load_weights, read_checkpoint, resume, trained_with
 
 FACTS = {"bundle": "net", "numbers": {"width": 2}}
 
 
-def keep(folder, validator=None):
+def keep(folder, validator=None, **facts):
     network = GaoUNet(width=2)
-    return network, KeepCheckpoints(folder, {"model": network}, FACTS, validator)
+    return network, KeepCheckpoints(folder, {"model": network}, FACTS | facts, validator)
 
 
 def run(keeper, losses):
@@ -42,6 +43,19 @@ def test_best_is_the_highest_validation_dice_and_a_blank_one_never_wins(tmp_path
     keeper.attach(engine)
     engine.run([0], max_epochs=4)
     assert keeper.best == {"score": 0.2, "epoch": 2, "by": "validation dice"}
+
+
+def test_a_validation_that_dice_can_not_judge_is_refused_before_the_first_epoch(tmp_path):
+    validator = Engine(lambda engine, batch: None)
+    dataset = SimpleNamespace(has_label=torch.zeros(3, dtype=torch.bool))
+    validator.data_loader = SimpleNamespace(dataset=dataset)
+    _, keeper = keep(tmp_path, validator)
+    with pytest.raises(DatasetError, match="no slice of the validation cases holds a label"):
+        run(keeper, [0.5])
+    assert not list(tmp_path.iterdir())
+    dataset.has_label[1] = True
+    validator.state.metrics = {"dice": 0.4}
+    run(keeper, [0.5])
 
 
 def test_a_file_that_is_being_replaced_survives_a_full_disk(tmp_path, monkeypatch):
@@ -73,11 +87,24 @@ def test_another_network_is_refused_with_the_differences(tmp_path):
     _, keeper = keep(tmp_path)
     run(keeper, [0.5])
     with pytest.raises(
-        CheckpointError, match=r"encoder1\.0\.weight has the shape \[2, 1, 3, 3\], wanted \[4, 1, 3, 3\]"
+        CheckpointError, match=r"of another shape \(encoder1\.0\.weight \[2, 1, 3, 3\], wanted \[4, 1, 3, 3\], "
     ):
         load_weights(GaoUNet(width=4), tmp_path / "best.pt")
-    with pytest.raises(CheckpointError, match=r"out\.bias is missing|not in this network"):
+    with pytest.raises(CheckpointError, match=r"2 missing \(weight, bias\); 118 not in this network \(encoder1\.0"):
         load_weights(torch.nn.Linear(2, 2), tmp_path / "best.pt")
+
+
+def test_weights_that_fit_but_are_another_bundles_are_refused(tmp_path):
+    """A dilated U-Net's weights have the names and shapes of a plain one's."""
+    network, keeper = keep(tmp_path)
+    run(keeper, [0.5])
+    load_weights(network, tmp_path / "best.pt", bundle="net")
+    for load in (
+        lambda: load_weights(network, tmp_path / "best.pt", bundle="other"),
+        lambda: resume(tmp_path / "last.pt", Engine(print), keep(tmp_path, bundle="other")[1]),
+    ):
+        with pytest.raises(CheckpointError, match="of the bundle net, not of other"):
+            load()
 
 
 class Evil:

@@ -108,9 +108,17 @@ def test_processes_share_an_epoch(dataset, world, shuffle, monkeypatch):
 
 
 def test_nothing_to_learn_is_refused(items):
-    blank = SliceDataset(items, lambda item: {**CHAIN(item), "label": CHAIN(item)["label"] * 0})
-    with pytest.raises(DatasetError, match="nothing to learn"):
-        SliceSampler(blank)
+    def changed(change):
+        return SliceDataset(items, lambda item: (loaded := CHAIN(item)) | {"label": change(loaded["label"])})
+
+    for change, told in [
+        (lambda label: label * 0, "no slice of the training cases holds a label: there is nothing to learn"),
+        (lambda label: label * 0 + 1, "what is to be learnt fills every training slice"),
+        (lambda label: torch.cat([label, label * 0]), "target 2 of the 2 in --labels is in no training slice"),
+    ]:
+        with pytest.raises(DatasetError, match=told):
+            SliceSampler(changed(change))
+        SliceSampler(changed(change), shuffle=False)  # to validate on
 
 
 def test_a_volume_that_does_not_load_costs_only_itself(items, tmp_path):
