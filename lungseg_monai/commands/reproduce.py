@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.terminal import NOTHING, PARTLY, add_command, complain, tell
+from lungseg_monai.commands import reproduce_khan
 from lungseg_monai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add(commands: Any) -> None:
     kuppili = add_command(papers, "kuppili", "lungs in radiographs by a U-Net on ResNet50: its IoU", run)
     _add_radiographs(kuppili, *_groups(kuppili))
     kuppili.set_defaults(networks=("resnet50_unet",), ablate=None)
+    reproduce_khan.add(papers)
 
 
 def _groups(command: argparse.ArgumentParser) -> tuple[Any, Any]:

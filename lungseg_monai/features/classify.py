@@ -1,7 +1,7 @@
 """Classifiers of features, tried on patients they have not seen: Khan et al. (2021). Needs the extra `classify`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from lungseg_monai.errors import ConfigError, DatasetError, UsageError
 
 FOLDS = 10
 COMPONENTS = 0.95
-TABLE = "| classifier | accuracy | of folds | sensitivity | specificity |\n|---|---|---|---|---|\n"
+TABLE = "| classifier | accuracy | of folds | sensitivity | specificity | F1 |\n|---|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Score:
         return self.true_negatives / (self.true_negatives + self.false_positives)
 
     @property
+    def f1(self) -> float:
+        """Harmonic mean of sensitivity and of the share of those called nodules that are; 0 where none was found."""
+        return 2 * self.true_positives / (2 * self.true_positives + self.false_positives + self.false_negatives)
+
+    @property
     def cases(self) -> int:
         return self.true_positives + self.true_negatives + self.false_positives + self.false_negatives
 
@@ -48,6 +53,11 @@ class Score:
         """The accuracy of always naming the more frequent class."""
         nodules = self.true_positives + self.false_negatives
         return max(nodules, self.cases - nodules) / self.cases
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts and shares, for JSON."""
+        shares = {name: getattr(self, name) for name in ("accuracy", "sensitivity", "specificity", "f1", "commonest")}
+        return {**asdict(self), **shares}
 
 
 def classifiers(seed: int = 0) -> dict[str, Callable[[], Any]]:
@@ -97,8 +107,11 @@ def cross_validated(
     if other or not chosen:
         raise ConfigError(f"there is no classifier {', '.join(other) or 'in names'}; there are: {', '.join(there)}")
     values, truth, patients = checked(features, labels, groups)
+    from threadpoolctl import threadpool_limits  # of scikit-learn's own needs
+
     sides = list(cut(truth, patients, folds, seed))
-    return [score(name, there[name], values, truth, sides, components) for name in chosen]
+    with threadpool_limits(1):  # arrays so small are quickest on one thread, and sums the same on any machine
+        return [score(name, there[name], values, truth, sides, components) for name in chosen]
 
 
 def score(
@@ -190,8 +203,8 @@ def table(scores: Sequence[Score]) -> str:
         mean, deviation = np.mean(one.accuracy_of_folds), np.std(one.accuracy_of_folds)
         parts = (f"{100 * one.accuracy:.1f}", f"{100 * mean:.1f} +- {100 * deviation:.1f}")
         lines.append(f"| {one.classifier} | {' | '.join(parts)} | {100 * one.sensitivity:.1f} | "
-                     f"{100 * one.specificity:.1f} |\n")  # fmt: skip
-    commonest = f"| always the commoner class | {100 * scores[0].commonest:.1f} | | | |\n" if scores else ""
+                     f"{100 * one.specificity:.1f} | {100 * one.f1:.1f} |\n")  # fmt: skip
+    commonest = f"| always the commoner class | {100 * scores[0].commonest:.1f} | | | | |\n" if scores else ""
     return TABLE + "".join(lines) + commonest
 
 

@@ -109,7 +109,7 @@ def test_scores_of_answers_counted_by_hand():
     score = Score("k-NN", 6, 30, 10, 4, (0.5, 0.9))
     assert (score.accuracy, score.sensitivity, score.specificity, score.commonest) == (0.72, 0.6, 0.75, 0.8)
     lines = table([score]).splitlines()
-    assert lines[2] == "| k-NN | 72.0 | 70.0 +- 20.0 | 60.0 | 75.0 |"
+    assert lines[2] == "| k-NN | 72.0 | 70.0 +- 20.0 | 60.0 | 75.0 | 46.2 |" and score.f1 == 6 / 13
     assert lines[3].startswith("| always the commoner class | 80.0 |")
 
 
