@@ -12,17 +12,17 @@ from torch.utils.data import Dataset
 
 from data_prep.radiographs.png import write_png
 from lungseg_monai.data import SECTIONS, Case, CaseLists
-from lungseg_monai.errors import CheckpointError, ConfigError, DatasetError, NothingToDoError, UsageError
+from lungseg_monai.errors import ConfigError, DatasetError, NothingToDoError, UsageError
 from lungseg_monai.io import read_json
 from lungseg_monai.pictures.files import picture_grid
+from lungseg_monai.pictures.resize import resize
 from lungseg_monai.pictures.sides import NAMES
 from lungseg_monai.postprocessing_cxr import ANATOMICAL, CONVENTIONS, CxrRules, cxr_rules_from
 from lungseg_monai.prediction import Journal, Output, Written, cases_to_predict, predict_cases
-from lungseg_monai.training.runs import find_checkpoint
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 PASSED_BY = {"masks", "predictions"}  # folders
-NO_IMAGES = {"lungs", "overlay", "probability"}  # what we write beside pictures
+NO_IMAGES = {"lungs", "overlay", "probability", "uncertainty"}  # what we write beside pictures
 NOT_ONE = "no PNG, JPEG, TIFF, BMP or GIF; DICOM and volumes: lungseg-prep cxr, or lungseg segment --model {bundle}"
 FULL = 65535  # probability.png has 16 bits
 
@@ -88,18 +88,6 @@ def picture_items(cases: CaseLists) -> list[dict[str, Any]]:
     ]
 
 
-def picture_checkpoint(
-    output_dir: str | Path | None, checkpoint: str | Path | None = None, shipped: str | Path | None = None
-) -> Path | None:
-    """As `find_checkpoint`; `checkpoint` may also be a run's folder, whose best.pt it is. Raises CheckpointError."""
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        found = find_checkpoint(checkpoint)
-        if found is None:
-            raise CheckpointError(f"{Path(checkpoint).resolve()} holds no checkpoints/best.pt: give a run, or a file")
-        return found
-    return find_checkpoint(output_dir, checkpoint, shipped)
-
-
 def rules_for(rules: str | Mapping[str, Any], trained: str | None, convention: str | None = None) -> CxrRules:
     """The rules (by name, or what differs from CxrRules) that bring weights `trained` for a convention to `convention`.
 
@@ -141,7 +129,7 @@ class PictureJournal(Journal):
         self,
         output_dir: str | Path,
         cases: CaseLists,
-        checkpoint: Path,
+        checkpoint: Path | Sequence[Path],
         labels: Mapping[str, Sequence[str]],
         facts: Mapping[str, Any],
     ) -> None:
@@ -156,7 +144,8 @@ def values_of(rules: CxrRules, labels: Mapping[str, Sequence[str]]) -> dict[str,
 
 
 def write_picture(output: Output, folder: Path, names: Sequence[str], case: Case) -> Written:
-    """Write `pred`, uint8 (1, H, W), as folder/<name>.png, and `probability` (H, W), if there is one, in 16 bits.
+    """Write `pred`, uint8 (1, H, W), as folder/<name>.png, and in 16 bits, where there are, `probability` (H, W) and
+    `uncertainty` (1, h, w), this one enlarged.
 
     Raises DatasetError when `pred` has another size than the picture that it was predicted from.
     """
@@ -170,6 +159,10 @@ def write_picture(output: Output, folder: Path, names: Sequence[str], case: Case
     if "probability" in output:
         write_png(folder / "probability.png", np.rint(np.asarray(output["probability"]) * FULL).astype(np.uint16))
         facts["probability"] = f"{folder.name}/probability.png"
+    if "uncertainty" in output:
+        spread = np.clip(resize(np.asarray(output["uncertainty"][0], np.float32), case.shape_ijk[:2]), 0, 1)
+        write_png(folder / "uncertainty.png", np.rint(spread * FULL).astype(np.uint16))
+        facts["uncertainty"] = f"{folder.name}/uncertainty.png"
     write_png(file, np.ascontiguousarray(labels[0]))
     return {names[0]: file}, facts
 

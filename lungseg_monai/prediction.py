@@ -11,6 +11,7 @@ from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
 from torch.utils.data import Dataset, Subset
 
+from data_prep.nifti import write_nifti
 from data_prep.progress import bar
 from lungseg_monai.data import SECTIONS, Case, CaseLists, check_labels, select_cases
 from lungseg_monai.errors import DatasetError, IncompleteError, NothingToDoError, UsageError
@@ -97,7 +98,7 @@ class Journal:
         self,
         output_dir: str | Path,
         cases: CaseLists,
-        checkpoint: Path,
+        checkpoint: Path | Sequence[Path],
         labels: Mapping[str, Sequence[str]],
         facts: Mapping[str, Any],
     ) -> None:
@@ -109,7 +110,7 @@ class Journal:
         self.content: dict[str, Any] = {
             "schema_version": "1.0",
             **facts,
-            "checkpoint": {"file": checkpoint.name, "sha256": sha256(checkpoint)},
+            "checkpoint": told_of(checkpoint),
             "labels": {target: list(parts) for target, parts in labels.items()},
             "split": cases.split,
             "cases": [],
@@ -166,11 +167,25 @@ class Journal:
             return {}  # damaged: predict again
 
 
+def told_of(checkpoint: Path | Sequence[Path]) -> dict[str, Any]:
+    """file and sha256 of a checkpoint; of several a list each, files with the names of their runs."""
+    paths = [checkpoint] if isinstance(checkpoint, Path) else list(checkpoint)
+    if len(paths) == 1:
+        return {"file": paths[0].name, "sha256": sha256(paths[0])}
+    return {"file": ["/".join(path.parts[-3:]) for path in paths], "sha256": [sha256(path) for path in paths]}
+
+
 def write_volumes(output: Output, folder: Path, names: Sequence[str], case: Case) -> Written:
-    """Write `pred`, masks (T, I, J, K) on the image's own grid, as folder/<name>.nii.gz."""
+    """Write `pred`, masks (T, I, J, K) on the image's own grid, as folder/<name>.nii.gz; and `uncertainty`, if any."""
     prediction = output["pred"]  # a MetaTensor
-    masks = prediction.as_tensor().to(torch.uint8).cpu().numpy()
-    return write_masks(folder, masks, prediction.affine.cpu().numpy(), names, case.image), {}
+    masks, affine_ras = prediction.as_tensor().to(torch.uint8).cpu().numpy(), prediction.affine.cpu().numpy()
+    files = write_masks(folder, masks, affine_ras, names, case.image)
+    facts: dict[str, Any] = {}
+    if "uncertainty" in output:
+        spread = output["uncertainty"][0].as_tensor().float().cpu().numpy()
+        write_nifti(folder / "uncertainty.nii.gz", spread, grid_of(case.image)[1])
+        facts["uncertainty"] = f"{folder.name}/uncertainty.nii.gz"
+    return files, facts
 
 
 def predict_cases(

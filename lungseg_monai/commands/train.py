@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.terminal import DONE, PARTLY, add_command, tell
+from lungseg_monai.commands.train_folds import train_folds, wants_all
 from lungseg_monai.errors import UsageError
 
 # What this command itself says in the long form: its own option -> the bundle's key.
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
     command.usage = "%(prog)s BUNDLE [--data PREPARED] [--out RUN] [--setting NAME] [--resume] [--KEY VALUE ...]"
     command.epilog = (
         "Every key of the bundle's configs/train.yaml is an option too: --epochs 30 --spatial_size '[128, 128]'. "
+        "--fold all trains every fold of the split, one after another. "
         f"{command.epilog}"
     )
     command.allow_abbrev = False  # --res would else be taken for --resume, and not for a misspelt key
@@ -59,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = prepare(arguments)
     if stopped:
         return stopped
+    if wants_all(arguments.rest):
+        return train_folds(configs, arguments, long_form)
     said = long_form(configs, arguments)
     shown = shlex.join(["python", "-m", "monai.bundle", *said])
     if arguments.json:

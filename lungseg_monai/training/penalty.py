@@ -33,5 +33,5 @@ class WeightPenalty:
 def penalised(network: nn.Module) -> list[nn.Parameter]:
     """The weights of all convolutions (transposed ones too) and linear layers of `network`, each once."""
     layers = (nn.modules.conv._ConvNd, nn.Linear)
-    weights = {id(part.weight): part.weight for part in network.modules() if isinstance(part, layers)}
+    weights: dict[int, Any] = {id(part.weight): part.weight for part in network.modules() if isinstance(part, layers)}
     return list(weights.values())

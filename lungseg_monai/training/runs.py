@@ -75,12 +75,15 @@ def find_checkpoint(
 ) -> Path | None:
     """The checkpoint to predict with: `checkpoint`, else the run's best.pt, else the bundle's own, else None.
 
-    Raises CheckpointError when `checkpoint` is named but missing.
+    `checkpoint` is a file, or a run's folder, whose best.pt it is. Raises CheckpointError when it is named but missing.
     """
     if checkpoint is not None:
-        if not Path(checkpoint).is_file():
+        best = Path(checkpoint, "checkpoints", "best.pt")
+        if Path(checkpoint).is_dir() and not best.is_file():
+            raise CheckpointError(f"{Path(checkpoint).resolve()} holds no checkpoints/best.pt: give a run, or a file")
+        if not Path(checkpoint).exists():
             raise CheckpointError(f"there is no checkpoint {Path(checkpoint).resolve()}")
-        return Path(checkpoint)
+        return best if Path(checkpoint).is_dir() else Path(checkpoint)
     places = [Path(output_dir, "checkpoints", "best.pt")] if output_dir is not None else []
     places += [Path(shipped)] if shipped is not None else []
     return next((place for place in places if place.is_file()), None)

@@ -38,7 +38,7 @@ def test_the_number_of_windows_at_once_changes_no_probability(prepared, run, tmp
 def test_how_many_that_are(run):
     def at_once(**more):
         made = workflow(NAME, "inference.yaml", kind="infer", output_dir=str(run), device="cpu", **more)
-        return made.parser.get_parsed_content("inferer").options.batch_size
+        return made.parser.get_parsed_content("inferer").inferer.options.batch_size
 
     assert at_once() == 8  # small windows of a narrow network
     assert at_once(batch_size=3) == 3

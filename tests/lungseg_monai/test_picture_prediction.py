@@ -22,12 +22,12 @@ from lungseg_monai.errors import (
 from lungseg_monai.networks import CxrUNet
 from lungseg_monai.picture_prediction import (
     convention_of,
-    picture_checkpoint,
     picture_items,
     pictures_to_predict,
     rules_for,
 )
 from lungseg_monai.postprocessing_cxr import RULES, CxrRules
+from lungseg_monai.training.runs import find_checkpoint
 from lungseg_monai.transforms.lung_masks import LungMaskd, lung_probability
 
 NAME = "cxr_lung_unet"
@@ -224,10 +224,10 @@ def test_one_channel_and_two_classes_give_the_same_probability():
 
 
 def test_checkpoints_by_file_and_by_run(checkpoint, tmp_path):
-    assert picture_checkpoint(None, checkpoint.parents[1]) == picture_checkpoint(None, checkpoint) == checkpoint
+    assert find_checkpoint(None, checkpoint.parents[1]) == find_checkpoint(None, checkpoint) == checkpoint
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.pt"):
-        picture_checkpoint(None, tmp_path)
-    assert picture_checkpoint(tmp_path) is None
+        find_checkpoint(None, tmp_path)
+    assert find_checkpoint(tmp_path) is None
 
 
 def test_a_mask_of_another_size_is_never_written(prepared, tmp_path):
