@@ -50,13 +50,17 @@ def compare(systems: Sequence[System], place: Place, real: Path | None, jobs: in
         "written": time.strftime("%Y-%m-%d"),
         "systems": {},
     }
-    before = read_json(path) if path.is_file() else {}
-    if before.get("data") == found["data"]:
-        found["systems"] = before["systems"]
+    found["systems"] = _kept(path, found["data"])
     for name, result in _each(work, systems, jobs):
-        found["systems"][name] = result
+        found["systems"] = _kept(path, found["data"]) | {name: result}  # another call may have written meanwhile
         write_json(path, found)
     return found
+
+
+def _kept(path: Path, data: Any) -> dict[str, Any]:
+    """Results in systems.json, if they are of these test patients."""
+    before = read_json(path) if path.is_file() else {}
+    return before["systems"] if before.get("data") == data else {}
 
 
 def _each(work: Comparison, systems: Sequence[System], jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:

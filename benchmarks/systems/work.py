@@ -68,7 +68,7 @@ def predict(system: System, images: Images, place: Place) -> None:
     arguments = _segment(system, images, place) if system.segment is not None else _inference(system, images, place)
     images.to.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **{name: str(place.threads) for name in THREAD_LIMITS}}
-    module = "lungseg_monai.cli" if system.segment is not None else "monai.bundle"
+    module = "lungseg_monai.cli" if system.segment is not None else "lungseg_monai.reproduce.child"
     log = images.to / "predict.log"
     with log.open("wb") as stream:
         done = subprocess.run(

@@ -2,6 +2,10 @@
 
 import json
 import re
+import runpy
+import subprocess
+import sys
+from unittest.mock import patch
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +21,7 @@ from benchmarks.systems.work import Place
 from lungseg_monai import bundle_path
 from lungseg_monai.bundle_parameters import count_parameters
 from lungseg_monai.errors import ConfigError, UsageError
+from lungseg_monai.reproduce.clock import Clock
 from lungseg_monai.reproduce.training import Failed
 
 GAO = System("gao", "ct_lung_unet2d", "lungs", numbers={"epochs": 1, "width": 2, "spatial_size": [32, 32]}, minutes=3)
@@ -146,7 +151,19 @@ def test_one_system_that_fails_costs_no_other_and_the_rest_is_kept(tmp_path, pre
     assert list(compare.compare([NODULES], place, None, 1, said.append)["systems"]) == ["nodules"]
 
 
-def test_from_training_to_the_page_by_one_command(tmp_path, prepared, capsys):
+def bundle_command(arguments):
+    """`python -m monai.bundle` in this process, which has imported MONAI."""
+    with patch.object(sys, "argv", ["monai.bundle", *arguments]):
+        runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+
+
+def test_from_training_to_the_page_by_one_command(tmp_path, prepared, capsys, monkeypatch):
+    def ran(words, **_):
+        bundle_command(words[3:])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(work, "train", lambda arguments, *_: bundle_command(arguments))
+    monkeypatch.setattr(work.subprocess, "run", ran)
     numbers = {"epochs": 1, "width": 2, "spatial_size": [32, 32]}
     plan = [{"name": "small", "bundle": "ct_lung_unet2d", "finds": "lungs", "numbers": numbers, "minutes": 1}]
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
@@ -157,6 +174,16 @@ def test_from_training_to_the_page_by_one_command(tmp_path, prepared, capsys):
     assert "1 patients to train, 0 to validate" in text
     assert "lungseg train ct_lung_unet2d --data PREPARED --out OUT/small --epochs 1" in text
     assert str(tmp_path) not in text
-    assert "[small] epoch 1 of 1" in capsys.readouterr().err
     assert command.main([*given, "--system", "geo"]) == 2
     assert "no system 'geo'" in capsys.readouterr().err
+
+
+def test_time_left_is_told_each_epoch(tmp_path):
+    said = []
+    clock = Clock([(compare._model(GAO), 3, 0)])
+    told = compare._teller(compare.Comparison(Place(tmp_path, tmp_path, tmp_path), [], None, clock, said.append), GAO)
+    rows = [{"split": split, "seconds": "300", "dice": "0.9"} for split in ("training", "validation")]
+    told(rows)
+    told(rows * 2)
+    assert said[0] == "[gao] epoch 1 of 1, Dice 0.9, about 10 min left in all"
+    assert [line.rpartition("Dice")[0] for line in said] == ["[gao] epoch 1 of 1, ", "[gao] epoch 2 of 1, "]
