@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg_monai.segment.spread import Labels, spread
+from lungseg_monai.segment.spread import Labels, box_around, spread
 
 AIR_HU = -900.0  # of a lumen at 3 mm, where partial volume lifts it from -985
 TUBE_MM2 = 750.0  # cross-section of a windpipe at most
@@ -155,7 +155,9 @@ def windpipe_by_hu(hu: NDArray[np.float32], spacing_mm: tuple[float, float, floa
 
 def _enclosed(piece: NDArray[np.bool_], hu: NDArray[np.float32]) -> bool:
     """Whether tissue surrounds a piece of air: within two voxels of it most is dense, as nowhere within a lung."""
-    mask = piece.astype(np.uint8)[:, :, None]
-    ring = spread(spread(mask, [0, 1], True), [0, 1], True) - spread(mask, [0, 1])
-    around = hu[ring[:, :, 0] > 0]
+    mask = piece.view(np.uint8)[None]
+    box = box_around(mask, 2)
+    mask = mask[box]
+    ring = spread(spread(mask, [1, 2], True), [1, 2], True) - spread(mask, [1, 2])
+    around = hu[None][box][ring > 0]
     return around.size > 0 and float(np.mean(around > -300)) > 0.5

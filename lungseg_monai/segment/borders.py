@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.segment.bits import Bits, labels_of, levels_of, levels_spread
 from lungseg_monai.segment.holes import fill_small_holes
 from lungseg_monai.segment.options import DEFAULTS, LungOptions
-from lungseg_monai.segment.spread import Labels, grow, shrink, spread, steps
+from lungseg_monai.segment.spread import Labels, grow, steps
 
 THRESHOLDS_HU = (-500.0, -400.0)  # whatever the case, half-way lies here
 BESIDE_HU = (-550, -250)  # and here at any place: lung is denser where it is ill, low or breathed out, walls may be fat
@@ -124,7 +125,7 @@ class _Look:
     samples: HU of the middle of each block.
     """
 
-    deep: Labels
+    deep: Bits
     inside: NDArray[Any]
     around: NDArray[Any]
     samples: NDArray[Any]
@@ -137,7 +138,7 @@ class _Edge:
     aerated: 1 in blocks where HU can be trusted.
     """
 
-    deep: Labels
+    deep: Bits
     threshold_hu: float
     beside_hu: NDArray[np.int16]
     darkest_hu: float
@@ -154,21 +155,21 @@ def _slabs(given: _Given, threads: int) -> list[slice]:
 
 def _looked(given: _Given, slab: slice) -> _Look:
     wide, core = given.wider(slab, given.reach + 1)
-    mask = (given.labels[wide] > 0).view(np.uint8)
-    deep = shrink(mask, given.options.border_mm, given.spacing_mm)[core]
-    beside = (spread(mask, [0, 1, 2]) ^ mask)[core].view(bool)
+    lung = Bits.of(given.labels[wide])
+    deep = lung.shrunk(steps(given.options.border_mm, given.spacing_mm)).planes(core)
+    beside = lung.spread([0, 1, 2]).without(lung).planes(core).mask().view(bool)
     smooth = given.smooth(wide)[core]
     some = np.s_[:, ::2, ::3]
     planes = np.arange(len(given.labels))[given.sampled(0)]
     planes = planes[(planes >= slab.start) & (planes < slab.stop)] - slab.start
     samples = smooth[:, given.sampled(1), given.sampled(2)][planes]
-    return _Look(deep, smooth[some][deep[some].view(bool)], smooth[beside], samples)
+    return _Look(deep, smooth[some][deep.mask()[some].view(bool)], smooth[beside], samples)
 
 
 def _judged(given: _Given, looks: Iterable[_Look]) -> _Edge:
     """How the border is to be drawn, by all slabs together."""
     seen = list(looks)
-    deep = np.concatenate([look.deep for look in seen])
+    deep = Bits(np.concatenate([look.deep.words for look in seen]), seen[0].deep.length)
     inside = np.concatenate([look.inside for look in seen])
     if not inside.size:
         inside = given.hu[given.labels > 0]
@@ -188,7 +189,7 @@ def border_threshold(inside_hu: NDArray[Any], around_hu: NDArray[Any]) -> float:
     return float(np.clip((np.median(lung) + np.median(wall)) / 2, *THRESHOLDS_HU))
 
 
-def _half_way(given: _Given, deep: Labels) -> NDArray[np.int16]:
+def _half_way(given: _Given, deep: Bits) -> NDArray[np.int16]:
     """HU half-way between lung and wall around each local block; what is far from either goes by the whole image's."""
     every = tuple(given.sampled(axis, given.local_blocks) for axis in range(3))
     labels, hu = given.labels[every], given.hu[every].astype(np.float32)
@@ -196,7 +197,7 @@ def _half_way(given: _Given, deep: Labels) -> NDArray[np.int16]:
         return np.full(hu.shape, round(given.options.threshold_hu), np.int16)
     mm = [n * step for n, step in zip(given.local_blocks, given.spacing_mm, strict=True)]
     near = grow((labels > 0).view(np.uint8), 2 * LOCAL_MM, (mm[0], mm[1], mm[2])) > 0
-    lung = (deep[every] > 0) & (hu < WALL_HU)
+    lung = (deep.planes(every[0]).mask()[:, every[1], every[2]] > 0) & (hu < WALL_HU)
     wall = (labels == 0) & near & (hu > WALL_HU)
     if not lung.any() or not wall.any():
         return np.full(hu.shape, round(sum(THRESHOLDS_HU) / 2), np.int16)
@@ -223,41 +224,39 @@ def _drawn(given: _Given, edge: _Edge, slab: slice) -> Labels:
     dark = smooth < edge.threshold_hu
     refined = labels
     if given.options.refine:
-        refined = _cut(given, edge, wide, smooth)
-        free: Labels = (dark & (smooth > edge.darkest_hu) & (labels == 0)).view(np.uint8)
-        for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
-            refined = spread(refined, axes, diagonal, free)
-        mask = (refined > 0).view(np.uint8)
-        closed = shrink(grow(mask, width_mm, given.spacing_mm), width_mm, given.spacing_mm)
-        np.copyto(refined, labels, where=closed > mask)  # pits that vessels left
+        levels = levels_of(labels)
+        outside = _outside(given, edge, wide, smooth, levels[0])
+        drawn = [level.without(outside) for level in levels]
+        free = Bits.of(dark & (smooth > edge.darkest_hu)).without(levels[0])
+        for step in steps(given.options.border_mm, given.spacing_mm):
+            drawn = levels_spread(drawn, step, free)
+        narrow = list(steps(width_mm, given.spacing_mm))
+        pits = drawn[0].grown(narrow).shrunk(narrow).without(drawn[0])  # that vessels left
+        refined = labels_of([new | (old & pits) for new, old in zip(drawn, levels, strict=True)])
     refined = refined[core]
     return refined * dark[core] if given.options.vessels == "out" else refined
 
 
-def _cut(given: _Given, edge: _Edge, wide: slice, smooth: NDArray[Any]) -> Labels:
-    """Labels without the wall: what of the border's band is as dense as a wall and reached from outside through such,
-    and the voxel beside it that lung and wall share, where more of it is wall. Ground glass between air and wall stays.
+def _outside(given: _Given, edge: _Edge, wide: slice, smooth: NDArray[Any], lung: Bits) -> Bits:
+    """What is no lung, and the wall in `lung`: what of the border's band is as dense as a wall and reached from outside
+    through such, and the voxel beside it that lung and wall share, where more of it is wall. Ground glass between air
+    and wall stays.
     """
-    labels = given.labels[wide]
-    mask = (labels > 0).view(np.uint8)
-    band: Labels = mask & ~edge.deep[wide] & _unblocked(edge.aerated, given.blocks, labels.shape, wide.start)
-    dense = (smooth > WALL_HU).view(np.uint8)
-    wall: Labels = band & dense
-    outside: Labels = 1 - mask
-    for axes, diagonal in steps(given.options.border_mm, given.spacing_mm):
-        outside = spread(outside, axes, diagonal, wall)
-    half_way = _unblocked(edge.beside_hu, given.local_blocks, labels.shape, wide.start)
-    blurred = band & (smooth >= half_way).view(np.uint8)
-    outside |= spread(outside & (dense | mask), [0, 1, 2]) & blurred
-    return labels * (1 - outside)
+    band = lung.without(edge.deep.planes(wide)) & _aerated_bits(given, edge, wide)
+    dense = Bits.of(smooth > WALL_HU)
+    outside = lung.inverted().grown(steps(given.options.border_mm, given.spacing_mm), band & dense)
+    half_way = _unblocked(edge.beside_hu, given.local_blocks, smooth.shape, wide.start)
+    blurred = band & Bits.of(smooth >= half_way)
+    return outside | ((outside & (dense | lung)).spread([0, 1, 2]) & blurred)
 
 
-def _aerated(given: _Given, deep: Labels, dark: NDArray[np.bool_]) -> Labels:
+def _aerated(given: _Given, deep: Bits, dark: NDArray[np.bool_]) -> Labels:
     """1 in blocks beside which the lung holds air: judged by samples within NEAR_MM, the deeper ones counting most."""
     from scipy import ndimage
 
     every = tuple(given.sampled(axis) for axis in range(3))
-    lung = (given.labels[every] > 0) * np.float32(BAND_WEIGHT) + deep[every] * np.float32(1 - BAND_WEIGHT)
+    inner = deep.planes(every[0]).mask()[:, every[1], every[2]]
+    lung = (given.labels[every] > 0) * np.float32(BAND_WEIGHT) + inner * np.float32(1 - BAND_WEIGHT)
     reach = [2 * round(NEAR_MM / (n * step)) + 1 for n, step in zip(given.blocks, given.spacing_mm, strict=True)]
     with ThreadPoolExecutor(2) as pool:
         parts = pool.map(lambda part: ndimage.uniform_filter(part, reach, mode="constant"), (lung * dark, lung))
@@ -269,9 +268,23 @@ def _unblocked(coarse: NDArray[Any], blocks: list[int], shape: tuple[int, ...], 
     """coarse on the grid it was sampled from, planes from `start` on: each sample stands for its block, the last one
     for what is left."""
     for axis in range(3):
-        index = (np.arange(shape[axis]) + (0 if axis else start)) // blocks[axis]
-        coarse = np.take(coarse, np.minimum(index, coarse.shape[axis] - 1), axis=axis)
+        coarse = np.take(coarse, _block_of(axis, coarse.shape, blocks, shape, start), axis=axis)
     return coarse
+
+
+def _aerated_bits(given: _Given, edge: _Edge, wide: slice) -> Bits:
+    """edge.aerated as _unblocked has it."""
+    coarse, shape = edge.aerated, given.labels[wide].shape
+    index = [_block_of(axis, coarse.shape, given.blocks, shape, wide.start) for axis in range(3)]
+    along = Bits.of(np.take(coarse, index[2], axis=2))
+    return Bits(along.words[index[0][:, None], index[1]], along.length)
+
+
+def _block_of(
+    axis: int, coarse: tuple[int, ...], blocks: list[int], shape: tuple[int, ...], start: int
+) -> NDArray[np.intp]:
+    """For each voxel along an axis the sample that stands for it."""
+    return np.minimum((np.arange(shape[axis]) + (0 if axis else start)) // blocks[axis], coarse[axis] - 1)
 
 
 def _smoothed(hu: NDArray[Any], spacing_mm: tuple[float, float, float]) -> NDArray[Any]:

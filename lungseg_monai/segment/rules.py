@@ -16,7 +16,7 @@ from lungseg_monai.segment.options import DEFAULTS, LungOptions
 from lungseg_monai.segment.pieces import between_body, keep_pieces, within_body
 from lungseg_monai.segment.result import Flag
 from lungseg_monai.segment.sides import LEFT, RIGHT, sort_sides
-from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
+from lungseg_monai.segment.spread import Labels, box_around, flood, grow, shrink, spread
 
 NAMES = {RIGHT: "lung_right", LEFT: "lung_left"}
 RATIO = (0.4, 2.5)  # of right to left volume
@@ -129,12 +129,7 @@ def _filled(labels: Labels, spacing_mm: float, max_hole_ml: float) -> Labels:
     if not holes.any():
         return labels
     small = holes - cc3d.dust(holes, threshold=int(max_hole_ml * 1000 / spacing_mm**3) + 1, connectivity=6)
-    within = small.copy()
-    for _ in range(max(labels.shape)):
-        if not np.any(within & (labels == 0)):
-            break
-        labels = spread(labels, [0, 1, 2], within=within)
-    return labels
+    return flood(labels, small, max(labels.shape))
 
 
 def _without_small(labels: Labels, spacing_mm: float, min_lung_ml: float) -> tuple[Labels, tuple[Flag, ...]]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg_monai.segment.result import Flag
-from lungseg_monai.segment.spread import Labels, shrink, spread
+from lungseg_monai.segment.spread import Labels, flood, shrink
 
 RIGHT, LEFT = 1, 2
 NECK_MM = 6.0  # lungs that touch do so in a layer thinner than twice this
@@ -15,6 +15,7 @@ SHARE_OF_LUNG = 0.3  # a part with more than this of the other's volume is a lun
 SHARE_OF_SIDE = 0.2  # a side with less than this of a merged part is a mistake
 APART_MM = 60.0  # across the body, two lungs lie at least this far from each other
 WORTH_SAYING_ML = 20.0
+MOST_STEPS = 400  # from a part's core to its farthest end
 MUCH = 0.25  # of the lungs: the network had no idea of the sides
 
 
@@ -47,7 +48,7 @@ def sort_sides(mask: Labels, probability: NDArray[np.float32], spacing_mm: float
     if both:
         where = np.isin(pieces, both)
         labels[where] = _one_region_each(voted * where)[where]
-    labels = _flood(labels, mask)
+    labels = flood(labels, mask, MOST_STEPS)
     labels = np.where(labels > 0, labels, voted).astype(np.uint8)
     changed_ml = np.count_nonzero(labels != voted) * spacing_mm**3 / 1000
     if changed_ml < WORTH_SAYING_ML:
@@ -111,17 +112,4 @@ def _one_region_each(voted: Labels) -> Labels:
     kept = np.zeros_like(voted)
     for side in (RIGHT, LEFT):
         kept[cc3d.largest_k((voted == side).astype(np.uint8), k=1, connectivity=6) > 0] = side
-    return _flood(kept, (voted > 0).astype(np.uint8))
-
-
-def _flood(labels: Labels, mask: Labels, most: int = 400) -> Labels:
-    """labels grown through mask until nothing changes, each voxel taking the side that reaches it first."""
-    left = np.count_nonzero(mask & (labels == 0))
-    for _ in range(most):
-        if not left:
-            break
-        labels = spread(labels, [0, 1, 2], within=mask)
-        before, left = left, np.count_nonzero(mask & (labels == 0))
-        if left == before:
-            break
-    return labels
+    return flood(kept, (voted > 0).astype(np.uint8), MOST_STEPS)

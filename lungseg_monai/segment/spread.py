@@ -1,9 +1,11 @@
-"""Growing and shrinking masks by millimetres on any grid, by shifted copies: no distance map, little memory."""
+"""Growing and shrinking masks by millimetres on any grid, step by step: no distance map, little memory."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lungseg_monai.segment.bits import Bits, labels_of, levels_of, levels_spread
 
 Labels = NDArray[np.uint8]
 
@@ -18,28 +20,29 @@ def steps(distance_mm: float, spacing_mm: tuple[float, float, float]) -> Iterato
 
 
 def spread(labels: Labels, axes: list[int], diagonal: bool = False, within: Labels | None = None) -> Labels:
-    """labels with each 0 taking the largest label beside it along `axes`; `within`: 1 where it may."""
-    grown = labels.copy()
-    for axis in axes:
-        source = grown.copy() if diagonal else labels
-        for towards in (1, -1):
-            here, there = _shifted(axis, towards)
-            _take(grown, source, here, there, within)
-    if within is not None or labels.max() > 1:
-        np.copyto(grown, labels, where=labels > 0)
-    return grown
+    """labels with each 0 taking the largest label beside it along `axes`; `within`: not 0 where it may."""
+    allowed = None if within is None else Bits.of(within)
+    return labels_of(levels_spread(levels_of(labels), (axes, diagonal), allowed))
+
+
+def flood(labels: Labels, within: Labels, most: int) -> Labels:
+    """labels spread along all axes into `within`, `most` times or until nothing changes."""
+    levels, allowed = levels_of(labels), Bits.of(within)
+    for _ in range(most):
+        before, levels = levels[0], levels_spread(levels, ([0, 1, 2], False), allowed)
+        if np.array_equal(before.words, levels[0].words):
+            break
+    return labels_of(levels)
 
 
 def grow(mask: Labels, distance_mm: float, spacing_mm: tuple[float, float, float]) -> Labels:
     """mask (0 and 1) and what lies within about distance_mm of it."""
-    for axes, diagonal in steps(distance_mm, spacing_mm):
-        mask = spread(mask, axes, diagonal)
-    return mask
+    return Bits.of(mask).grown(steps(distance_mm, spacing_mm)).mask()
 
 
 def shrink(mask: Labels, distance_mm: float, spacing_mm: tuple[float, float, float]) -> Labels:
     """mask (0 and 1) without what lies within about distance_mm of its border; the image's edge is no border."""
-    return 1 - grow(1 - mask, distance_mm, spacing_mm)
+    return Bits.of(mask).shrunk(steps(distance_mm, spacing_mm)).mask()
 
 
 def box_around(mask: Labels, margin: int) -> tuple[slice, ...]:
@@ -49,18 +52,3 @@ def box_around(mask: Labels, margin: int) -> tuple[slice, ...]:
         there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
         box.append(slice(max(0, int(there[0]) - margin), int(there[-1]) + 1 + margin) if there.size else slice(0, 0))
     return tuple(box)
-
-
-def _shifted(axis: int, towards: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    here, there = [slice(None)] * 3, [slice(None)] * 3
-    here[axis], there[axis] = (slice(1, None), slice(None, -1)) if towards > 0 else (slice(None, -1), slice(1, None))
-    return tuple(here), tuple(there)
-
-
-def _take(
-    grown: Labels, source: Labels, here: tuple[slice, ...], there: tuple[slice, ...], within: Labels | None
-) -> None:
-    if within is None:
-        np.maximum(grown[here], source[there], out=grown[here])
-    else:
-        np.maximum(grown[here], source[there] * within[here], out=grown[here])

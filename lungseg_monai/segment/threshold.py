@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lungseg_monai.segment.airways import windpipe_by_hu
 from lungseg_monai.segment.body import body_of
-from lungseg_monai.segment.spread import Labels, box_around, grow, shrink, spread
+from lungseg_monai.segment.spread import Labels, box_around, flood, grow, shrink, spread
 
 AIR_HU = -400.0
 WORKING_MM = 2.5
@@ -108,7 +108,7 @@ def _two(air: Labels, spacing_mm: tuple[float, float, float], voxel_ml: float) -
         if parted:
             right, left = (first, second) if xs[0] < xs[1] else (second, first)
             labels[pieces == right], labels[pieces == left] = 1, 2
-            return _regrown(labels, air, round(2 * cut_mm / min(spacing_mm)))
+            return flood(labels, air, 1 + round(2 * cut_mm / min(spacing_mm)))
         if not cut_mm:
             alone = (pieces == first).astype(np.uint8)
     return labels if alone is None else alone * _side_by_place(alone, spacing_mm)
@@ -127,12 +127,6 @@ def _side_by_place(alone: Labels, spacing_mm: tuple[float, float, float]) -> Lab
         return np.full(alone.shape[0], 1 if planes.mean() < middle else 2, np.uint8)[:, None, None]
     side = np.where(np.arange(alone.shape[0]) < planes.mean(), 1, 2).astype(np.uint8)
     return side[:, None, None]
-
-
-def _regrown(labels: Labels, air: Labels, times: int) -> Labels:
-    for _ in range(times + 1):
-        labels = spread(labels, [0, 1, 2], within=air)
-    return labels
 
 
 def _closed(labels: Labels, spacing_mm: tuple[float, float, float]) -> Labels:

@@ -23,7 +23,9 @@ class OpenvinoBackend:
     def __init__(self, path: Path, *, device: str, threads: int, sha256: str) -> None:
         self.sha256 = sha256
         self.notes: list[str] = []
-        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        # not pinned: a thread would wait for its core while other work of a cohort, or of the machine, has it
+        pinned = {"ENABLE_CPU_PINNING": False}
+        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **pinned}
         try:
             self._core = import_openvino().Core()
             self._model = self._core.read_model(path)
