@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lungseg_monai.reproduce.papers import Paper
 
 KAMAL_TABLES = (2, 3, 4, 5, 6)
+GAO_TABLES = ("training", "alpha", "improvements")
 NETWORKS = ("unet", "fcnn", "deeplabv3", "resnet50_unet")
 # Options that replace a number of the bundles' setting: name on the command line -> key of train.yaml.
 NUMBERS = ("epochs", "width", "patches_per_epoch", "batch_size", "seed")
@@ -30,6 +31,8 @@ def add(commands: Any) -> None:
     papers = command.add_subparsers(dest="paper", required=True, metavar="PAPER")
     kamal = add_command(papers, "kamal", "tumours in CT by a recurrent 3D-DenseUNet: Tables 2 to 6", run)
     _add_kamal(kamal, *_groups(kamal))
+    gao = add_command(papers, "gao", "lungs in CT by a 2D U-Net: its training, alpha, what it asks for", run)
+    _add_gao(gao, *_groups(gao))
     cxr = add_command(papers, "cxr", "lungs in radiographs by U-Net, FCNN and DeepLabV3: Table 2", run)
     _add_radiographs(cxr, *_groups(cxr))
     _add_networks(cxr)
@@ -46,7 +49,7 @@ def _groups(command: argparse.ArgumentParser) -> tuple[Any, Any]:
     where.add_argument("--out", type=Path, required=True, metavar="OUT", help="where models and tables go")
     numbers = command.add_argument_group("numbers (default: the setting's own)")
     numbers.add_argument("--epochs", type=_count, metavar="N")
-    numbers.add_argument("--spatial-size", type=_count, metavar="S", help="pixels a row and column; 256 in the paper")
+    numbers.add_argument("--spatial-size", type=_count, metavar="S", help="pixels a row and column")
     numbers.add_argument("--batch-size", type=_count, metavar="N")
     numbers.add_argument("--seed", type=int, metavar="S")
     _add_work(command.add_argument_group("work"))
@@ -94,6 +97,18 @@ def _add_kamal(command: argparse.ArgumentParser, where: Any, numbers: Any) -> No
     numbers.add_argument(
         "--stride", type=_count, default=1, metavar="N", help="of the windows in prediction (default 1)"
     )
+
+
+def _add_gao(command: argparse.ArgumentParser, where: Any, numbers: Any) -> None:
+    command.set_defaults(stride=1, undrawn="auto", own_epochs=None, patches_per_epoch=None)
+    where.add_argument(
+        "--phantom", type=_count, metavar="N", help="instead of --data: make N phantom patients in OUT/phantom"
+    )
+    numbers.add_argument(
+        "--tables", type=_words, metavar="training,…", help=f"of {','.join(GAO_TABLES)} (default: all)"
+    )
+    numbers.add_argument("--setting", choices=("paper", "recommended"), default="paper", help="default paper")
+    numbers.add_argument("--width", type=_count, metavar="W", help="channels of the first level")
 
 
 def _add_radiographs(command: argparse.ArgumentParser, where: Any, numbers: Any) -> None:
@@ -221,6 +236,14 @@ def _tables(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise argparse.ArgumentTypeError(f"wanted numbers with commas between, as 2,3, got {text!r}") from None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    unknown = [name for name in names if name not in GAO_TABLES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"wanted some of {','.join(GAO_TABLES)}, got {unknown[0]!r}")
+    return names
 
 
 def _networks(text: str) -> tuple[str, ...]:

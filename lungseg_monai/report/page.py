@@ -11,6 +11,7 @@ from lungseg_monai.evaluation.summary import select
 from lungseg_monai.evaluation.text import blank_sentence, policy, refusal_line
 from lungseg_monai.report import content
 from lungseg_monai.report.figures import curves_svg, slices_svg
+from lungseg_monai.report.gao_figures import CURVES, GRIDS, SLICES, as_in_paper
 from lungseg_monai.report.grids import Grid, choose_grids, draw
 from lungseg_monai.report.picture_page import of_radiographs, picture_context, write_figures
 from lungseg_monai.report.pictures import WINDOW_HU
@@ -78,6 +79,7 @@ def context(run: Run) -> dict[str, Any]:
         "headline": content.headline(scores) if scores else None,
         "policy": policy(scores["empty"]) if scores else "",
         "curves": curves_svg(run.curves) if run.curves else None,
+        "curves_paper": as_in_paper(run.facts, CURVES),
         "sections": [_section(run, scores, *group) for group in content.sections(scores)] if scores else [],
         "cases": content.case_table(scores) if scores else None,
         "refused": [refusal_line(refusal) for refusal in run.scores["refused"]] if run.scores else [],
@@ -102,14 +104,18 @@ def _section(run: Run, scores: Mapping[str, Any], label: str, section: str) -> d
         "volumes": content.summary_groups(scores, label, section, "case"),
         "of_slices": content.summary_groups(scores, label, section, "slice"),
         "figure": slices_svg(slices, section) if slices else None,
-        "grids": _grids(run, slices, parts),
+        "figure_paper": as_in_paper(run.facts, SLICES.get(section)),
+        "grids": _grids(run, slices, parts, section),
     }
 
 
-def _grids(run: Run, slices: list[Mapping[str, Any]], parts: list[str]) -> list[Grid]:
+def _grids(run: Run, slices: list[Mapping[str, Any]], parts: list[str], section: str) -> list[Grid]:
     """The drawn grids; none where images or predictions are missing, which stands in the run's notes already."""
     if run.predictions is None or run.dataset is None:
         return []
     grids = choose_grids(slices)
+    for grid in grids:
+        told = as_in_paper(run.facts, GRIDS.get(section, {}).get(grid.title))
+        grid.explanation += f", {told}" if told else ""
     draw(grids, parts, run.predictions, run.dataset)
     return grids

@@ -26,7 +26,22 @@ class Paper:
 
 def asked_for(arguments: argparse.Namespace) -> Paper:
     """The paper of parsed arguments of `lungseg reproduce`. Raises UsageError for what does not go together."""
-    return _kamal(arguments) if arguments.paper == "kamal" else _radiographs(arguments)
+    if arguments.paper == "kamal":
+        return _kamal(arguments)
+    return _gao(arguments) if arguments.paper == "gao" else _radiographs(arguments)
+
+
+def _gao(arguments: argparse.Namespace) -> Paper:
+    from lungseg_monai.reproduce.gao_paper import BUNDLE, gao
+    from lungseg_monai.reproduce.tumours.phantom import make_phantom
+
+    asked = ("epochs", "width", "batch_size", "seed", "spatial_size")
+    given = [name for name in asked if getattr(arguments, name) is not None]
+
+    def make_plan(by_bundle: Mapping[str, Mapping[str, Any]]) -> Plan:
+        return gao(arguments.setting, by_bundle[BUNDLE], given)
+
+    return Paper([BUNDLE], make_plan, make_phantom)
 
 
 def _kamal(arguments: argparse.Namespace) -> Paper:

@@ -94,33 +94,48 @@ def train(
     """
     from lungseg_monai.training.epochs import read_curves
 
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **({name: str(threads) for name in THREAD_LIMITS} if threads else {})}
     seen = 0
-    with (folder / "training.log").open("ab") as log:
-        log.write(f"$ {shown(arguments)}\n".encode())
-        log.flush()
-        begin = log.tell()
+
+    def look() -> None:
+        nonlocal seen
+        rows = read_curves(folder / "curves.csv")
+        if len(rows) != seen:
+            seen = len(rows)
+            told(rows)
+
+    code, words = run_bundle(arguments, folder / "training.log", threads, look)
+    if state(folder) != "done":
+        raise Failed(f"training ended with code {code}: {words}")
+
+
+def run_bundle(arguments: list[str], log: Path, threads: int | None, look: Callable[[], None]) -> tuple[int, str]:
+    """`python -m monai.bundle` in a process of its own; what it prints is added to `log`.
+
+    `look` is called every LOOK_EVERY_S and once at the end. Returns the exit code and the last words. An interruption
+    is handed on, once the process has ended.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **({name: str(threads) for name in THREAD_LIMITS} if threads else {})}
+    with log.open("ab") as stream:
+        stream.write(f"$ {shown(arguments)}\n".encode())
+        stream.flush()
+        begin = stream.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "lungseg_monai.reproduce.child", *arguments],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=environment,
             start_new_session=True,
         )  # fmt: skip
         try:
             while True:
                 code = process.poll()
-                rows = read_curves(folder / "curves.csv")
-                if len(rows) != seen:
-                    seen = len(rows)
-                    told(rows)
+                look()
                 if code is not None:
                     break
                 time.sleep(LOOK_EVERY_S)
         except BaseException:
             _stop(process)
             raise
-    if state(folder) != "done":
-        raise Failed(f"training ended with code {code}: {_last_words(folder / 'training.log', begin)}")
+    return code, _last_words(log, begin)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
