@@ -51,7 +51,7 @@ def read_run(folder: Path, dataset: Path | None = None) -> Run:
         raise NothingToDoError(f"{folder} is no folder: give the run's folder, the one that holds run.json")
     if not (folder / "run.json").is_file():
         if (folder / "segment.json").is_file():
-            raise ReportError(f"{folder} holds a segmentation (segment.json); reports of those are not yet made")
+            raise ReportError(f"{folder} holds a segmentation (segment.json): lungseg report {quote(str(folder))}")
         if not (folder / "scores.json").is_file():
             raise NothingToDoError(
                 f"{folder} holds neither run.json nor scores.json: give the folder that training wrote (--output_dir), "
@@ -66,9 +66,14 @@ def read_run(folder: Path, dataset: Path | None = None) -> Run:
 
     prepared = dataset or _dataset_of(run)
     evaluate = f"lungseg evaluate {quote(str(folder / 'predictions'))} {quote(str(prepared or 'PREPARED'))}"
-    run.scores = _part(run, "scores", evaluate, folder / "scores.json", read_scores)
     infer = "python -m monai.bundle run --config_file configs/inference.yaml"
-    run.predictions = _part(run, "pictures of predictions", infer, folder / "predictions" / JOURNAL, _predictions)
+    files = folder / "scores.json", folder / "predictions" / JOURNAL
+    tables = folder.resolve().parent.parent / "tables.html"
+    if folder.resolve().parent.name == "models" and tables.is_file() and not any(file.is_file() for file in files):
+        run.notes.append(Note(f"scores and pictures of predictions: lungseg reproduce keeps this model's in {tables}"))
+    else:
+        run.scores = _part(run, "scores", evaluate, files[0], read_scores)
+        run.predictions = _part(run, "pictures of predictions", infer, files[1], _predictions)
     report = f"lungseg report {quote(str(folder))} --dataset PREPARED"
     described = _prepared_folder(prepared) / "dataset.json" if prepared else Path()
     run.dataset = _part(run, "pictures of images", report, described, _prepared)
@@ -122,7 +127,9 @@ def _part(run: Run, what: str, command: str, file: Path, read: Callable[[Path], 
     try:
         return read(file)
     except LungsegError as error:
-        run.notes.append(Note(f"{what}: {error}", command, damaged=file.is_file()))
+        missing = file != Path() and not file.is_file()
+        told = f"{file} is not there" if missing else str(error)
+        run.notes.append(Note(f"{what}: {told}", command, damaged=file.is_file()))
         return None
 
 

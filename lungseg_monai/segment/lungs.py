@@ -31,7 +31,8 @@ NEEDED = ("cc3d", "fill_voids", "scipy")  # imported when the first image needs 
 LARGE_IMAGE_BYTES = 2**29  # beside such an image the network gets half as many voxels at once
 GREY_HU = 20.0  # how much brighter and darker an image is made, asked for the uncertainty
 BORDER_MM = 6.0
-LIMITS = Limits(border=4.4, dice=0.95, ragged=1.25, least=200)
+LIMITS = Limits(border=4.6, dice=0.954, ragged=1.21)
+LEAST = 200  # voxels of the network, 5 ml
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +172,7 @@ class LungModel:
 
         with begun.stages.stage("uncertainty"):
             masks = {name: labels == label for label, name in self.names.items()}
-            told = numbers(answers, masks, (self.spacing_mm,) * 3, BORDER_MM)
+            told = numbers(answers, masks, (self.spacing_mm,) * 3, BORDER_MM, LEAST)
             limits = LIMITS if self.options.vessels == "in" else replace(LIMITS, ragged=inf)  # vessels are ragged
             held = _percent_on_image(answers, begun.view, self.threads)
             found = doubted(found, answers, told, held, begun.image.spacing_mm, limits)

@@ -25,7 +25,8 @@ from lungseg_monai.segment.uncertainty import Limits
 Floats = NDArray[np.float32]
 GREY = 0.05  # of what the network is shown, from its lowest to its highest value: how much brighter and darker
 BORDER_PX = 4.0  # of the network's grid
-LIMITS = Limits(border=6.2, dice=0.91, ragged=1.05, least=100)
+LIMITS = Limits(border=5.3, dice=0.939, ragged=1.05)
+LEAST = 100  # pixels of the network
 INVERTED = "the grey values are inverted (air is bright): segmented as if dense were bright"
 
 
@@ -150,7 +151,7 @@ class PictureModel:
             by_side = np.stack([answers.votes[0] * (owners == label) for label in self.names]).astype(np.uint8)
             answers = replace(answers, votes=by_side)
             masks = {name: small == label for label, name in self.names.items()}
-            told = numbers(answers, masks, (1.0, 1.0), BORDER_PX)
+            told = numbers(answers, masks, (1.0, 1.0), BORDER_PX, LEAST)
             shape = found.labels_ijk.shape
             held = percent(resize(answers.spread, shape))
             finest = max(shape) / max(self.spatial_size)

@@ -36,7 +36,8 @@ ROOM = 0.9  # of the memory that is left: the libraries take some of their own
 GREY = 0.02  # of the network's range of grey: how much brighter and darker, asked for the uncertainty
 BORDER_MM = 4.0
 FINEST_MM = 0.75  # for a tumour's raggedness: half of what does for lungs
-LIMITS = Limits(border=15.0, dice=0.6, ragged=1.5, least=20)
+LIMITS = Limits(border=15.0, dice=0.8, ragged=1.5)  # ours, not measured
+LEAST = 20  # voxels of the network
 WITHIN_MM = 15.0  # of the lungs, where the rules say nothing: tumours at the wall and mediastinum lie outside of them
 
 
@@ -182,7 +183,7 @@ class TumorModel:
             i, j, k = place.up.spacing_mm
             (height, width), (rows, columns) = place.up.shape_ij, probability.shape[:2]
             spacing = (i * height / rows, j * width / columns, k)
-            told = numbers(answers, {NAME: probability[some] > threshold}, spacing, BORDER_MM)
+            told = numbers(answers, {NAME: probability[some] > threshold}, spacing, BORDER_MM, LEAST)
             held = percent(place.up.as_image(_enlarged(spread, place.up.shape_ij)))
             found = doubted(found, answers, told, held, image.spacing_mm, LIMITS, FINEST_MM)
         return replace(found, timings_s=dict(stages.seconds))

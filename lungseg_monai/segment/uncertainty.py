@@ -18,14 +18,12 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True)
 class Limits:
     """Where flags begin: above this spread at the border, in percent, below this Dice between answers, above this
-    raggedness. least: voxels that some answer must have given to a label for its Dice to count. Those in use were found
-    by `python -m benchmarks.flags`.
+    raggedness. Those of lungs were found by `python -m benchmarks.flags`.
     """
 
     border: float
     dice: float
     ragged: float
-    least: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +79,24 @@ def _answer(
 
 
 def numbers(
-    answers: Answers, masks: Mapping[str, NDArray[np.bool_]], spacing: tuple[float, ...], border: float
+    answers: Answers, masks: Mapping[str, NDArray[np.bool_]], spacing: tuple[float, ...], border: float, least: int
 ) -> dict[str, dict[str, float | None]]:
     """By ROI name, in the order of the votes' labels, of `masks` on the network's grid.
 
     border_percent: the mean spread within `border` of the mask's border, in the unit of `spacing`. flip_percent: of
     the voxels that any answer gave to the ROI, those that not all did. dice: between two of the answers, voxels of all
     pairs taken together: sum of v (v - 1) over (n - 1) times the sum of v, v of n answers for a voxel. None where
-    there is nothing to measure.
+    there is nothing to measure, the last two where the answers together gave fewer than `least` voxels to the ROI.
     """
     told = {}
     for (name, mask), votes in zip(masks.items(), answers.votes, strict=True):
         given, sure = np.count_nonzero(votes), np.count_nonzero(votes == answers.count)
+        enough = given >= max(least, 1)
         band = _band(mask, border, spacing)
         told[name] = {
             "border_percent": round(100 * float(answers.spread[band].mean()), 2) if band.any() else None,
-            "flip_percent": round(100 * (1 - sure / given), 2) if given else None,
-            "dice": round(_dice(votes, answers.count), 4) if given else None,
+            "flip_percent": round(100 * (1 - sure / given), 2) if enough else None,
+            "dice": round(_dice(votes, answers.count), 4) if enough else None,
         }
     return told
 
@@ -135,25 +134,25 @@ def doubted(
         told[name]["ragged"] = None if value is None else round(value, 3)
     return replace(
         found,
-        flags=(*found.flags, *flags_of(told, answers, limits)),
+        flags=(*found.flags, *flags_of(told, answers.count, limits)),
         uncertainty_percent=held,
         uncertainty={"answers": answers.count, "changes": list(answers.names), "rois": told},
     )
 
 
-def flags_of(told: Mapping[str, Mapping[str, Any]], answers: Answers, limits: Limits) -> tuple[Flag, ...]:
+def flags_of(told: Mapping[str, Mapping[str, Any]], asked: int, limits: Limits) -> tuple[Flag, ...]:
     """Flags "uncertain": the answers lie far apart about a label, "ragged_border": by what `told` has as "ragged"."""
     doubts, ragged = [], []
-    for (name, one), votes in zip(told.items(), answers.votes, strict=True):
+    for name, one in told.items():
         if _below(limits.border, one["border_percent"]):
             doubts.append(f"{name} by {one['border_percent']:.1f} % at its border")
-        elif _below(one["dice"], limits.dice) and np.count_nonzero(votes) >= limits.least:
+        elif _below(one["dice"], limits.dice):
             doubts.append(f"{name}, Dice {one['dice']:.2f} between two")
         if _below(limits.ragged, one.get("ragged")):
             ragged.append(f"{name} {one['ragged']:.2f}")
     flags = []
     if doubts:
-        what = f"asked {answers.count} times with small changes, the network's answers differ: {'; '.join(doubts)}"
+        what = f"asked {asked} times with small changes, the network's answers differ: {'; '.join(doubts)}"
         flags.append(Flag("uncertain", what))
     if ragged:
         what = f"the border is ragged, its surface so many times that of the mask smoothed: {', '.join(ragged)}"

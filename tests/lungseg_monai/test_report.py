@@ -171,6 +171,16 @@ def test_what_is_missing_or_damaged_is_noted_with_its_command(run, prepared, nam
     assert said in note.what + note.command and Path(name).name in note.what
 
 
+def test_a_model_of_a_reproduction_keeps_its_scores_there(tmp_path):
+    run = tmp_path / "models" / "proposed-1a"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    assert "scores.json is not there" in " ".join(note.what for note in read_run(run).notes)
+    (tmp_path / "tables.html").write_text("")
+    told = [note.what for note in read_run(run).notes]
+    assert not any("scores.json" in one for one in told) and any("tables.html" in one for one in told)
+
+
 @pytest.mark.parametrize(
     "scores", [{"cases": [{}]}, {"empty": "one"}, {"empty": "maybe"}, {"metrics": 3, "empty": "one"}]
 )
@@ -222,7 +232,7 @@ def test_what_is_no_run_is_refused(tmp_path, prepared):
     with pytest.raises(NothingToDoError, match="no folder"):
         read_run(tmp_path / "nowhere")
     (prepared / "segment.json").write_text("{}")
-    with pytest.raises(ReportError, match="not yet"):
+    with pytest.raises(ReportError, match="lungseg report"):
         read_run(prepared)
 
 

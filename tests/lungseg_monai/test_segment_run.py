@@ -236,6 +236,16 @@ def test_alarms_are_told_and_are_no_failure(tmp_path, monkeypatch):
     assert "thin" in result.table(verbose=True)
 
 
+def test_the_last_line_counts_what_was_refused_too(tmp_path, model):
+    write_chest(tmp_path / "in")
+    whole = segment([tmp_path / "in"], tmp_path / "out").table().splitlines()[-1]
+    assert whole.startswith("1 case(s) segmented: ")
+    (tmp_path / "in" / "broken").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x05\x00CS\xff\xff")
+    result = segment([tmp_path / "in"], tmp_path / "out")
+    assert len(result.journal["refused"]) == 1 and result.exit_code == 1
+    assert ", 1 of the inputs' files or series refused: " in result.table().splitlines()[-1]
+
+
 def test_zip_archive_single_slice_and_a_read_only_input(tmp_path, model):
     files = write_chest(tmp_path / "in")
     archive = tmp_path / "in.zip"

@@ -75,7 +75,7 @@ def test_numbers_are_those_of_all_pairs_of_answers():
     answers = Answers(
         random.random((6, 7, 8)).astype(np.float32) / 2, given.sum(0).astype(np.uint8), ("a", "b", "c", "d")
     )
-    told = numbers(answers, {"one": given[0, 0], "other": np.zeros((6, 7, 8), bool)}, (1.0, 1.0, 1.0), 2.0)
+    told = numbers(answers, {"one": given[0, 0], "other": np.zeros((6, 7, 8), bool)}, (1.0, 1.0, 1.0), 2.0, 1)
     for label, name in enumerate(told):
         pairs = list(combinations(given[:, label], 2))
         expected = 2 * sum((a & b).sum() for a, b in pairs) / sum(a.sum() + b.sum() for a, b in pairs)
@@ -87,7 +87,7 @@ def test_numbers_are_those_of_all_pairs_of_answers():
 
 def test_nothing_found_by_any_answer_has_no_numbers_and_no_flag():
     nothing = Answers(np.zeros((4, 5), np.float32), np.zeros((1, 4, 5), np.uint8), ("a",))
-    told = numbers(nothing, {"lungs": np.zeros((4, 5), bool)}, (1.0, 1.0), 2.0)
+    told = numbers(nothing, {"lungs": np.zeros((4, 5), bool)}, (1.0, 1.0), 2.0, 1)
     assert told == {"lungs": {"border_percent": None, "flip_percent": None, "dice": None}}
     found = Segmentation(np.zeros((4, 5), np.uint8), {1: "lungs"})
     limits = Limits(border=0, dice=1, ragged=0)
@@ -124,15 +124,15 @@ def test_flags_begin_at_the_limits_and_name_what_they_mean():
     labels[8:30, 10:28] = 1
     found = Segmentation(labels, {1: "gtv"})
 
-    def codes(limits):
-        told = numbers(answers, {"gtv": labels == 1}, (1.0, 1.0), 1.0)
+    def codes(limits, least=1):
+        told = numbers(answers, {"gtv": labels == 1}, (1.0, 1.0), 1.0, least)
         whole = doubted(found, answers, told, percent(answers.spread), (1.0, 1.0), limits)
         return [(flag.code, flag.severity) for flag in whole.flags]
 
     assert codes(NEVER) == []
     assert codes(Limits(border=19, dice=0, ragged=99)) == [("uncertain", "check")]
-    assert codes(Limits(border=99, dice=0.1, ragged=99, least=1601)) == []
-    assert codes(Limits(border=99, dice=0.1, ragged=99, least=1600)) == [("uncertain", "check")]
+    assert codes(Limits(border=99, dice=0.1, ragged=99), least=1601) == []
+    assert codes(Limits(border=99, dice=0.1, ragged=99), least=1600) == [("uncertain", "check")]
     assert codes(Limits(border=99, dice=0, ragged=0)) == [("ragged_border", "check")]
 
 

@@ -263,7 +263,7 @@ def test_volumes_beside_the_page_are_fetched_when_chosen(browser, out, tmp_path,
     path = write_report(out, tmp_path / "many cases.html")
     browser.open(path.as_uri())
     browser.wait(f"{SHOWN} === 0")
-    assert browser.evaluate(f"{PLANES}.volumes.length") == 2
+    assert browser.evaluate(f"{PLANES}.volumes.length") == 3  # image, labels, uncertainty
     browser.click(item(5))
     browser.wait(f"{SHOWN} === 5")
     (path.with_name("many cases_files") / "0002.js").write_text("lungsegCase('another report', 2, {})")
