@@ -25,11 +25,11 @@ class Bundle:
     def __init__(self, name: str) -> None:
         from lungseg_monai.segment.models import open_model
 
-        self._model: Any = open_model(name, device="cpu", threads=1)
-        self.weights = str(self._model.facts["weights_sha256"])[:12]
+        self.model: Any = open_model(name, device="cpu", threads=1)
+        self.weights = str(self.model.facts["weights_sha256"])[:12]
 
     def __call__(self, picture: Picture) -> Labels:
-        labels: Labels = self._model.segment(picture, flipped=False).labels_ijk
+        labels: Labels = self.model.segment(picture, flipped=False).labels_ijk
         return labels
 
 

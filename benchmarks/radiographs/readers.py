@@ -49,10 +49,10 @@ def read_film(number: int) -> Read | None:
         "anatomical": film.anatomical,
     }
     scores = {(name, by): dice(mask > 0, truth > 0) for name, mask in masks.items() for by, truth in truths.items()}
-    seen = np.count_nonzero(film.visible)
+    seen = int(np.count_nonzero(film.visible))
     added = {name: (mask > 0) & (film.visible == 0) for name, mask in masks.items()}
     inside = {name: float((film.completed[where] > 0).mean()) if where.any() else 1.0 for name, where in added.items()}
-    gain = {name: float(np.count_nonzero(where)) / seen for name, where in added.items()}
+    gain = {name: int(np.count_nonzero(where)) / seen for name, where in added.items()}
     return Read(film.facts["view"], not film.facts["findings"], scores, gain, inside)
 
 
