@@ -79,6 +79,12 @@ def chosen_cases(data: Path, trained: Trained, sections: Sequence[str]) -> CaseL
     return lists
 
 
+def patients_of(lists: CaseLists) -> dict[str, str]:
+    """Whose each case is, by dataset.json; a case of which it is not known is a patient's only one."""
+    known = read_json(lists.folder / "dataset.json")["cases"] if lists.folder else []
+    return {str(case["id"]): str(case.get("patient_id") or case["id"]) for case in known}
+
+
 def chests(cases: Sequence[Case], trained: Trained) -> Iterator[Chest]:
     """Each case on the grid that the network was trained on, axes to L, P, S. Raises what loading raises."""
     from monai.transforms import Compose

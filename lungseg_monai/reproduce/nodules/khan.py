@@ -10,7 +10,7 @@ import numpy as np
 
 from lungseg_monai.errors import DatasetError, UsageError
 from lungseg_monai.features.classify import Score, cross_validated, sklearn_is_there
-from lungseg_monai.reproduce.nodules.chests import Trained, chests, chosen_cases, open_run
+from lungseg_monai.reproduce.nodules.chests import Trained, chests, chosen_cases, open_run, patients_of
 from lungseg_monai.reproduce.nodules.regions import KINDS, Region, regions_of
 from lungseg_monai.reproduce.nodules.values import feature_sets
 from lungseg_monai.training.runs import data_hash
@@ -65,14 +65,16 @@ def classify(asked: Asked, say: Callable[[str], None]) -> Classified:
     labels = np.array([region.label for region in regions])
     if len(set(labels.tolist())) < 2:
         raise DatasetError(f"{len(regions)} regions of {len(cases)} cases are all of one kind: give more cases")
-    patients = [region.case_id for region in regions]
+    whose = patients_of(lists)
+    patients = [whose[region.case_id] for region in regions]
     say("features")
     sets = feature_sets(regions, trained.network, asked.seed)
     scores = {}
     for name, values in sets.items():
         say(f"classifiers: {name}, {values.shape[1]} values")
         scores[name] = cross_validated(values, labels, patients, folds=asked.folds, seed=asked.seed)
-    return Classified(asked, trained, regions, scores, (len(cases), len(set(patients))), data_hash(lists))
+    there = len({whose[case.case_id] for case in cases}), len(set(patients))
+    return Classified(asked, trained, regions, scores, there, data_hash(lists))
 
 
 def as_dict(done: Classified) -> dict[str, Any]:
