@@ -3,6 +3,7 @@ for (const button of all("#views button")) button.addEventListener("click", () =
 for (const button of all("#windows button")) button.addEventListener("click", () => viewer.set({window: button.dataset.window}));
 for (const name of ["mask", "outline", "crosshair", "uncertainty"]) one(`#${name}`).addEventListener("change", event => viewer.set({[name]: event.target.checked}));
 one("#opacity").addEventListener("input", event => viewer.set({opacity: event.target.value / 100}));
+one("#uncertainty").parentElement.title = `where the network's answers differ: violet ${report.heat.from} % to yellow ${report.heat.to} % (u)`;
 one("#csv").addEventListener("click", () => store.download());
 one("#about-open").addEventListener("click", showAbout);
 for (const [what, event] of [["#filter", "input"], ["#which", "change"]]) one(what).addEventListener(event, filterList);

@@ -88,7 +88,10 @@ def _about(found: Segmented) -> str:
     model = found.model
     flagged = sum(case.worst in SEVERITIES[:2] or case.status != DONE for case in found.cases)
     convention = f"convention {model['convention']}" if model.get("convention") else ""
-    told = [f"{flagged} to look at, these first", f"model {model.get('bundle')} {model.get('version') or ''}".strip()]
+    told = [
+        f"{flagged} flagged; those most worth a look first",
+        f"model {model.get('bundle')} {model.get('version') or ''}".strip(),
+    ]
     return "; ".join([*told, *filter(None, [convention])])
 
 
