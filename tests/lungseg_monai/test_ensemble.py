@@ -1,13 +1,17 @@
 """Means over folds and changed images: what a single prediction is, what they cancel, and what they disagree on."""
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
+from PIL import Image
 from torch import nn
 
+from lungseg_monai.data import Case
 from lungseg_monai.ensemble import CHANGES, MeanInferer, TakeSpreadd, in_plane
 from lungseg_monai.errors import CheckpointError, ConfigError
+from lungseg_monai.picture_prediction import write_picture
 from lungseg_monai.training.members import Members, find_checkpoints, members_trained_with
 
 LUNGS = {"lungs": ["lung_left", "lung_right"]}
@@ -129,3 +133,11 @@ def test_checkpoints_are_files_or_runs_one_or_many(folds, tmp_path):
     for wrong in (tmp_path, [runs[0], tmp_path / "none.pt"]):
         with pytest.raises(CheckpointError):
             find_checkpoints(None, wrong)
+
+
+def test_the_uncertainty_of_a_radiograph_lies_on_its_own_pixels(tmp_path):
+    case = Case("film", "", tmp_path / "film.png", (12, 20))
+    output = {"pred": torch.zeros(1, 12, 20), "flags": [], "uncertainty": torch.full((1, 6, 10), 0.25)}
+    _, facts = write_picture(output, tmp_path / "film", ["lungs"], case)
+    written = np.asarray(Image.open(tmp_path / facts["uncertainty"]))
+    assert written.shape == (12, 20) and (written == round(0.25 * 65535)).all()
