@@ -267,7 +267,7 @@ def _aerated(given: _Given, deep: Bits, dark: NDArray[np.bool_]) -> Labels:
 def _unblocked(coarse: NDArray[Any], blocks: list[int], shape: tuple[int, ...], start: int) -> NDArray[Any]:
     """coarse on the grid it was sampled from, planes from `start` on: each sample stands for its block, the last one
     for what is left."""
-    for axis in range(3):
+    for axis in (2, 1, 0):  # whole rows and planes are copied last
         coarse = np.take(coarse, _block_of(axis, coarse.shape, blocks, shape, start), axis=axis)
     return coarse
 

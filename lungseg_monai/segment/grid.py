@@ -8,6 +8,7 @@ image is never copied as floats, but for a few slices at a time.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations, product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ from lungseg_monai.segment.interpolation import Banded, down, up
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
-Work = Callable[[Box], Floats]
+Part = TypeVar("Part")
+Work = Callable[[Part], Floats]
 AIR_HU = -1024.0
 UPRIGHT_DEGREES = 0.5  # below this, the image's own axes are the network's
 FINE = 0.5  # oblique images: half the network's spacing along their own axes first, then across
 AT_ONCE = 2**20  # voxels that are floats at a time: they stay in a core's cache
-SLICES = 16
+SLICES, THREADS = 16, 2  # made smaller at a time, and by how many threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +165,13 @@ def _reduced(
     slow, middle, fast = (matrices[axis] for axis in order)
     stored = array.transpose(order)
     out = np.zeros((middle.shape[0], slow.shape[0], fast.shape[0]), np.float32)
-    for start in range(0, len(stored), SLICES):
-        planes = [
-            fast.along(middle.along(plane.astype(np.float32), -2), -1) for plane in stored[start : start + SLICES]
-        ]
-        slow.add(np.stack(planes, axis=1), start, out)
+
+    def flat(start: int) -> Floats:
+        planes = (plane.astype(np.float32) for plane in stored[start : start + SLICES])
+        return np.stack([fast.along(middle.along(plane, -2), -1) for plane in planes], axis=1)
+
+    for start, planes in _in_turn(flat, list(range(0, len(stored), SLICES)), THREADS):
+        slow.add(planes, start, out)
     return out.transpose(1, 0, 2).transpose(np.argsort(order)), to_own
 
 
@@ -190,7 +194,7 @@ def _across(array: NDArray, order: tuple[int, ...], affine_lps: Array, spacing_m
     return out, grid
 
 
-def _up_along_axes(values: Floats, view: View, box: Box) -> Work:
+def _up_along_axes(values: Floats, view: View, box: Box) -> Work[Box]:
     """How to make one box where each axis of the image is one of the grid's: a matrix for each."""
     axes = [int(np.argmax(np.abs(view.to_here[:3, axis]))) for axis in range(3)]  # of the grid, by axis of the image
 
@@ -211,7 +215,7 @@ def _up_along_axes(values: Floats, view: View, box: Box) -> Work:
     return work
 
 
-def _up_across(values: Floats, view: View) -> Work:
+def _up_across(values: Floats, view: View) -> Work[Box]:
     """How to make one box where the image lies obliquely in the grid."""
     from scipy.ndimage import affine_transform
 
@@ -227,7 +231,7 @@ def _up_across(values: Floats, view: View) -> Work:
     return work
 
 
-def _in_turn(work: Work, parts: list[Box], threads: int) -> Iterator[tuple[Box, Floats]]:
+def _in_turn(work: Work[Part], parts: list[Part], threads: int) -> Iterator[tuple[Part, Floats]]:
     """The results in the order of `parts`, no more than twice as many in memory as there are threads."""
     if threads <= 1 or len(parts) < 2:
         yield from ((part, work(part)) for part in parts)
