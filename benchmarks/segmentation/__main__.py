@@ -1,6 +1,6 @@
 """Time `lungseg segment` and its rivals, and write the page of it: `python -m benchmarks.segmentation`.
 
-With --rounds 2 it took two minutes on four idle cores. --quick writes nothing.
+With --rounds 2 it took some two minutes on four idle cores. --quick writes nothing.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def measured(arguments: argparse.Namespace, work: Path) -> str:
     if not arguments.quick:
         cohort = cases.cohort(case, work / "cohort", COHORT)
         many = [Row("openvino", ours(cohort, out, "--backend", "openvino"))]
-        in_turn(many, work, 1)
+        in_turn(many, work, rounds)
     tall: list[Row] = []
     if not (arguments.quick or arguments.no_tall):
         image = cases.tall_image(case, work / "tall.nii")
