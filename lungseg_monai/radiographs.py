@@ -79,6 +79,11 @@ class RadiographDataset(Dataset):
             item = self.finish(item)
         return {"image": plain(item["image"]), "label": plain(item["label"]), "case_id": held.case_id}
 
+    @property
+    def masks(self) -> list[torch.Tensor]:
+        """(1, T, H, W) uint8 of each picture."""
+        return [torch.from_numpy(one.label)[None] for one in self.radiographs]
+
     def _load_all(self, data: Sequence[Item], cache_gb: float) -> list[Radiograph]:
         radiographs: list[Radiograph] = []
         for item in bar(data, "loading radiographs"):
@@ -101,7 +106,7 @@ class RadiographSampler(SliceSampler):
     """Which radiographs an epoch shows, as (epoch, index): all of them, in an order seeded from (seed, epoch)."""
 
     def __init__(self, dataset: RadiographDataset, shuffle: bool = True, seed: int = 0) -> None:
-        super().__init__(dataset, 1.0, shuffle, seed)  # type: ignore[arg-type]  # it asks for has_label alone
+        super().__init__(dataset, 1.0, shuffle, seed)  # type: ignore[arg-type]  # it asks for has_label and masks alone
 
 
 def load_radiograph(item: Item, transform: Callable[[Item], Mapping[str, Any]]) -> Radiograph:

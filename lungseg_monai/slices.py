@@ -74,6 +74,11 @@ class SliceDataset(Dataset):
             image, label = plain(changed["image"]), plain(changed["label"])
         return {"image": image, "label": label, "case_id": volume.case_id}
 
+    @property
+    def masks(self) -> list[Tensor]:
+        """(K, T, H, W) uint8 of each volume."""
+        return [volume.labels for volume in self.volumes]
+
     def _load_all(self, cache_gb: float) -> list[Volume]:
         volumes: list[Volume] = []
         for item in bar(self.data, "loading volumes"):
@@ -110,7 +115,7 @@ class SliceSampler(DistributedSampler):
         self.without_label = (~dataset.has_label).nonzero().flatten().tolist()
         self.empty_count = round(empty_share * len(self.without_label))
         if shuffle:
-            check_classes(dataset.volumes)
+            check_classes(dataset.masks)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter([(self.epoch, index) for index in self.indices()[self.rank :: self.num_replicas]])
@@ -156,18 +161,18 @@ def check_memory(first: Volume, data: Sequence[Item], cache_gb: float) -> None:
         )
 
 
-def check_classes(volumes: Sequence[Volume]) -> None:
-    """Raise DatasetError for a target that is nowhere in these volumes, or everywhere: there is nothing to learn."""
-    targets = volumes[0].labels.shape[1] if volumes else 0
-    if not any(volume.labels.any() for volume in volumes):
+def check_classes(masks: Sequence[Tensor]) -> None:
+    """Raise DatasetError for a target that is nowhere in the masks (K, T, H, W), or everywhere: nothing to learn."""
+    if not any(mask.any() for mask in masks):
         raise DatasetError("no slice of the training cases holds a label: there is nothing to learn")
+    targets = masks[0].shape[1]
     for target in range(targets):
-        masks = [volume.labels[:, target] for volume in volumes]
-        which = f"target {target + 1} of the {targets} in --labels " if targets > 1 else "what is to be learnt "
-        if not any(mask.any() for mask in masks):
-            raise DatasetError(f"{which}is in no training slice: check its masks, or leave it out of --labels")
-        if all(mask.all() for mask in masks):
-            raise DatasetError(f"{which}fills every training slice: are its masks empty files or turned inside out?")
+        own = [mask[:, target] for mask in masks]
+        which = f"target {target + 1} of the {targets} in --labels" if targets > 1 else "what is to be learnt"
+        if not any(mask.any() for mask in own):
+            raise DatasetError(f"{which} is in no training slice: check its masks, or leave it out of --labels")
+        if all(mask.all() for mask in own):
+            raise DatasetError(f"{which} fills every training slice: are its masks turned inside out?")
 
 
 def slice_seed(seed: int, epoch: int, index: int) -> int:
