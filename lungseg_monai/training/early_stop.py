@@ -13,7 +13,8 @@ log = getLogger(__name__)
 class StopWithoutGain:
     """Ignite handler: ends the training when the best of `checkpoints` is `epochs` epochs ago; None: never.
 
-    It keeps no count of its own, so that a resume needs none. To be attached after `checkpoints`.
+    It keeps no count of its own, so that a resume needs none. engine.state.without_gain says that it has ended it. To
+    be attached after `checkpoints`.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, epochs: int | None) -> None:
@@ -27,4 +28,5 @@ class StopWithoutGain:
         if self.epochs is not None and best is not None and engine.state.epoch - best >= self.epochs:
             if is_main():
                 log.info("No better epoch since epoch %d: the training ends here", best)
+            engine.state.without_gain = True  # type: ignore[attr-defined]
             engine.terminate()

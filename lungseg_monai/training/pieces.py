@@ -79,7 +79,8 @@ class SceneRecord(RunRecord):
 
     def update(self, engine: Engine, status: str = "running") -> None:
         done = self.epochs_done(engine, status)
-        if status == "done" and done < (engine.state.max_epochs or 0):
+        ended = getattr(engine.state, "without_gain", False) or done >= (engine.state.max_epochs or 0)
+        if status == "done" and not ended:
             status = "paused"
         per_epoch = int(self.content["scenes"].get("per_epoch", 0))
         seconds = round(self.before_s + time.monotonic() - self.began, 1)

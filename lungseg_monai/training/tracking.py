@@ -11,6 +11,7 @@ from typing import Any
 from monai.handlers import MLFlowHandler
 
 from lungseg_monai.errors import ConfigError
+from lungseg_monai.training.epochs import learning_rate
 
 STORED_BY = ("mlflow", "sqlalchemy", "alembic")  # mlflow-skinny alone can't write a local database
 PREFIXES = {"train::handlers": "train_", "validate::handlers": "val_"}
@@ -18,18 +19,20 @@ OWN = "lungseg_monai.training.tracking.EpochTracker"
 
 
 class EpochTracker(MLFlowHandler):
-    """MONAI's MLFlowHandler, with `prefix` before the names of an epoch's metrics.
+    """MONAI's MLFlowHandler once an epoch: its metrics, `prefix` before their names, and a trainer's learning rate.
 
     Training and validation write into one run, and both have a dice and a loss.
     """
 
     def __init__(self, prefix: str = "", **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{**options, "iteration_log": False})  # MONAI's expects a list of images, not a batch
         self.prefix = prefix
 
     def _default_epoch_log(self, engine: Any) -> None:
         metrics = {self.prefix + name: float(value) for name, value in engine.state.metrics.items()}
         told = {name: value for name, value in metrics.items() if isfinite(value)}
+        if hasattr(engine, "optimizer"):
+            told["learning_rate"] = learning_rate(engine)
         self._log_metrics(told, step=self.global_epoch_transform(engine.state.epoch))
 
 

@@ -31,7 +31,7 @@ def test_a_run_is_tracked_in_its_own_folder(prepared, tmp_path):
     experiment = client.get_experiment_by_name(NAME)
     tracked = client.search_runs(experiment.experiment_id)
     assert len(tracked) == 1 and tracked[0].info.status == "FINISHED"
-    for name in ("train_dice", "train_loss", "val_dice", "val_loss", "val_dice_slices_all"):
+    for name in ("train_dice", "train_loss", "val_dice", "val_loss", "val_dice_slices_all", "learning_rate"):
         steps = [point.step for point in client.get_metric_history(tracked[0].info.run_id, name)]
         assert set(steps) >= {1, 2}, name
     assert get_telemetry_client() is None

@@ -1,5 +1,7 @@
 """Halved after three epochs without a higher score; the authors' decay; and what survives a resume."""
 
+import json
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from ignite.engine import Engine
 
 from lungseg_monai.training.checkpoints import KeepCheckpoints
 from lungseg_monai.training.early_stop import StopWithoutGain
+from lungseg_monai.training.pieces import SceneRecord
 from lungseg_monai.training.plateau import PlateauRates
 from lungseg_monai.training.schedule import StepRates, learning_rates
 
@@ -102,6 +105,17 @@ def test_ends_after_so_many_epochs_without_a_gain():
     scores = [0.1, 0.3, 0.2, 0.3, 0.1, 0.9]
     assert len(run(scores, PlateauRates(adam()), stop=3)) == 5
     assert len(run(scores, PlateauRates(adam()), stop=4)) == 6
+
+
+def test_an_early_stop_is_an_end_and_no_pause(tmp_path):
+    keeper = KeepCheckpoints("unused", {}, {})
+    keeper.best.update(score=1.0, epoch=1)
+    record, engine = SceneRecord(tmp_path, {}, {"per_epoch": 2}, keeper), Engine(lambda engine, batch: None)
+    record.attach(engine)
+    StopWithoutGain(keeper, 2).attach(engine)
+    engine.run([0], max_epochs=9)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert (content["status"], content["epochs_done"], content["scenes_seen"]) == ("done", 3, 6)
 
 
 def test_one_function_makes_all_schedules():
