@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from benchmarks.peers.page import table
@@ -29,8 +30,11 @@ def page(found: Result, systems: Sequence[System], command: str) -> str:
         ),
         "REAL": _real([(one, results[one.name]) for one in lungs]),
         "RUNS": "\n".join(_run(one, results[one.name]) for one in there),
-        "MACHINE": f"{found['machine']}; {found['threads']} thread a training, {found['jobs']} at once",
-        "VERSIONS": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        "MACHINE": _filled(
+            f"Machine: {found['machine']}; threads of each system: {found['threads']}. Other work shared it, so "
+            "minutes and seconds are those of a busy one. "
+            f"Versions: {', '.join(f'{name} {version}' for name, version in found['versions'].items())}."
+        ),
         "WRITTEN": found["written"],
     }
     text = TEXT.read_text(encoding="utf-8")
@@ -99,28 +103,32 @@ def _run(system: System, result: Result) -> str:
     lines += ["    " + _prediction(system), ""]
     if "epochs" in result:
         cases = result["trained_on"]
-        lines.append(f"{cases['training']} patients to train, {cases['validation']} to validate; {_best(result)}.")
-    if numbers:
         shown = ", ".join(f"{name} {value}" for name, value in numbers.items() if name != "labels")
-        lines.append(f"Numbers: {shown}.")
-    return "\n".join(lines) + "\n"
+        told = f"{cases['training']} patients to train, {cases['validation']} to validate. {_epochs(result)}"
+        lines.append(_filled(f"{told} Numbers: {shown}."))
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _prediction(system: System) -> str:
+    out = f"OUT/{system.name}"
     if system.segment is not None:
         options = shlex.join(["--model", system.bundle, *system.segment])
-        return f"lungseg segment PREPARED/<case>/image.nii.gz ... --out OUT/{system.name}/test {options}"
-    weights = "" if system.shipped else f" --checkpoint OUT/{system.name}/checkpoints/best.pt"
+        return f"lungseg segment PREPARED/<case>/image.nii.gz ... --out {out}/test \\\n      {options}"
+    weights = "" if system.shipped else f" --checkpoint {out}/checkpoints/best.pt"
     options = "".join(f" --{name} {value}" for name, value in system.predict.items())
     return (
-        f"python -m monai.bundle run --config_file bundles/{system.bundle}/configs/inference.yaml "
-        f"--images \"['PREPARED/<case>/image.nii.gz', ...]\" --output_dir OUT/{system.name}/test{weights}{options}"
+        f"python -m monai.bundle run --config_file bundles/{system.bundle}/configs/inference.yaml \\\n      "
+        f"--images \"['PREPARED/<case>/image.nii.gz', ...]\" --output_dir {out}/test{weights}{options}"
     )
 
 
-def _best(result: Result) -> str:
-    best = result["best"]
-    return f"{result['epochs']} epochs, the best by validation the {best['epoch']}." if "epoch" in best else ""
+def _epochs(result: Result) -> str:
+    best = result["best"].get("epoch")
+    return f"{result['epochs']} epochs" + (f", number {best} the best by validation." if best else ".")
+
+
+def _filled(text: str) -> str:
+    return fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -128,5 +136,5 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line, and not too long for a table."""
-    return " ".join(text.split())[:120]
+    """Its first line, and not too long for a table."""
+    return text.strip().partition("\n")[0][:160]

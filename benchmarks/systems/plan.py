@@ -9,7 +9,7 @@ from lungseg_monai.errors import ConfigError, UsageError
 
 PLAN = Path(__file__).with_name("plan.yaml")
 # What is found -> the label of `lungseg segment`, and the labels of the prepared data that it is compared with.
-FINDS = {"lungs": ("lungs", ("lung_left", "lung_right")), "nodules": ("tumor", ("gtv",))}
+FINDS = {"lungs": ("lungs", ("lung_left", "lung_right")), "nodules": ("gtv", ("gtv",))}
 
 
 @dataclass(frozen=True)
