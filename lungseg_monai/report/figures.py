@@ -70,7 +70,7 @@ def curves_svg(curves: Curves) -> str:
                     )
             axes.set_title({"dice": "Dice"}.get(column, column.capitalize()), loc="left")
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.margins(x=0.04)
         figure.axes[0].legend()
 
@@ -127,7 +127,7 @@ def _draw_metric(along: "Axes", histogram: "Axes", kinds: Sequence[tuple], metri
             colours.append(colour)
     lowest = min((min(values) for values in stacks), default=0.0)  # nothing to draw where all was left out
     low = max(0.0, min(lowest - 0.05 * (1 - lowest), 0.99))
-    along.set_ylim(low, 1 + 0.02 * (1 - low))
+    along.set_ylim(low - 0.03 * (1 - low), 1 + 0.02 * (1 - low))  # marks of 0 stand clear of the axis below
     if stacks:
         histogram.hist(
             stacks, bins=np.linspace(low, 1, 21).tolist(), orientation="horizontal", stacked=True, color=colours

@@ -86,7 +86,7 @@ def curves_picture(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]]
                     axes.plot(epochs, values, style, color=SPLIT_COLOURS.get(split), linewidth=1.6, label=split)
             axes.set_title({"dice": "Dice"}.get(column, column.capitalize()), loc="left", fontsize=11)
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(color="#d5dce3", linewidth=0.6)
         figure.axes[0].legend(frameon=False)

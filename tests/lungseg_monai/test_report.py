@@ -281,6 +281,20 @@ def test_figures_follow_the_page_and_hold_no_identifier_twice():
     assert figures[1] == slices_svg(rows, "test")  # the same scores, the same bytes
 
 
+def test_one_epoch_alone_is_marked_whole():
+    svg = curves_svg({"training": {"loss": [(1, 0.5)]}})
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", svg)[:2] == ["1", "epoch"]
+
+
+def test_each_figure_says_which_of_gaos_it_is(run):
+    """Gao's own bundle alone."""
+    told = page_of(run).text
+    assert all(f"as Figure {number} of the paper" in told for number in range(4, 12)) and "Figures 2 and 3" in told
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "bundle": "ct_lung_dilated_unet"}))
+    assert "of the paper" not in page_of(run).text
+
+
 def slice_row(number, dice, reference=5, predicted=5, case="A"):
     return {
         "case_id": case,

@@ -14,6 +14,7 @@ from lungseg_monai import bundle_path
 from lungseg_monai.bundle_command import read_configs
 from lungseg_monai.cli import main
 from lungseg_monai.errors import ConfigError
+from lungseg_monai.evaluation.tables import write_scores
 from lungseg_monai.io import sha256
 from lungseg_monai.reproduce import work
 from lungseg_monai.reproduce.gao_paper import BUNDLE, OVERLAYS, gao, overlay, overlay_path
@@ -66,7 +67,9 @@ class Fakes:
     def score(self, run, data):
         """One scoring for all that predict the same."""
         exact = run.name.startswith(EXACT)
-        if exact not in self.scored:
+        if exact in self.scored:
+            write_scores(self.scored[exact], run)
+        else:
             self.scored[exact] = score_run(run, data)
         return self.scored[exact]
 
@@ -123,18 +126,16 @@ def test_all_tables_then_nothing_left_to_do(prepared, tmp_path, fakes, capsys):
         iter(words.values())
     )
     assert words["loss"].startswith("0.5000 to 0.2000 in 4 epochs") and "blank pairs" in words["best examples"]
-    before, told = [rows(out, name) for name in ("training", "alpha", "improvements")], capsys.readouterr()
+    told = capsys.readouterr()
     assert "nearly half of the samples" in told.out and "[1/17] baseline: done, volume DSC" in told.err
     fakes.trained, fakes.predicted = {}, []
-    assert call(prepared, out, "--quiet") == 0
-    assert not fakes.trained and not fakes.predicted
-    assert [rows(out, name) for name in ("training", "alpha", "improvements")] == before
+    assert call(prepared, out, "--tables", "alpha", "--quiet") == 0
+    assert not fakes.trained and not fakes.predicted and rows(out, "alpha") == alpha
 
 
 def test_a_models_folder_is_a_run_with_its_report(prepared, tmp_path, fakes, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(Lungs, "figures", DRAWN)
-    monkeypatch.setattr(kind, "score_run", score_run)
     assert call(prepared, out, "--tables", "training", "--quiet") == 0
     page = (out / "tables.html").read_text()
     assert page.count("data:image/png;base64,") == 2 and "Figure 3: losses and accuracies for 4 epochs" in page
