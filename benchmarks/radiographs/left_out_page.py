@@ -50,8 +50,8 @@ def score_rows(found: Sequence["Scores"]) -> list[list[str]]:
     """A row a group, and one of all together."""
     rows = [_row(str(one.group), one.unseen, one.seen) for one in found]
     if len(found) > 1:
-        unseen, seen = ({case: dice for of in every for case, dice in of.items()}
-                        for every in ([one.unseen for one in found], [one.seen for one in found]))  # fmt: skip
+        unseen = {case: dice for one in found for case, dice in one.unseen.items()}
+        seen = {case: dice for one in found for case, dice in one.seen.items()}
         rows.append(_row("together", unseen, seen))
     return rows
 
@@ -59,7 +59,7 @@ def score_rows(found: Sequence["Scores"]) -> list[list[str]]:
 def _row(name: str, unseen: Mapping[str, float], seen: Mapping[str, float]) -> list[str]:
     both = sorted(set(unseen) & set(seen))
     here, there = [unseen[case] for case in both], [seen[case] for case in both]
-    difference = f"{np.mean(here) - np.mean(there):+.3f}"
+    difference = f"{round(np.mean(here) - np.mean(there), 3) + 0.0:+.3f}"  # no -0.000
     return [name, str(len(unseen)), *_two(list(unseen.values())), str(len(both)), *_two(here), *_two(there), difference]
 
 
