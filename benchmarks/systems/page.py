@@ -20,6 +20,7 @@ def page(found: Result, systems: Sequence[System], command: str) -> str:
     """docs/reference/systems.md, of systems.json's content."""
     results = found["systems"]
     there = [one for one in systems if one.name in results]
+    waiting = [f"`{one.name}`" for one in systems if one.name not in results]
     lungs, nodules = ([one for one in there if one.finds == what] for what in ("lungs", "nodules"))
     parts = {
         "COMMAND": command,
@@ -29,6 +30,9 @@ def page(found: Result, systems: Sequence[System], command: str) -> str:
             [*HEAD, "missed", "false alarms", *TIMES], [_nodules(one, results[one.name]) for one in nodules]
         ),
         "REAL": _real([(one, results[one.name]) for one in lungs]),
+        "WAITING": _filled(f"Not measured: {', '.join(waiting)}.")
+        if waiting
+        else "All systems of the plan are measured.",
         "RUNS": "\n".join(_run(one, results[one.name]) for one in there),
         "MACHINE": _filled(
             f"Machine: {found['machine']}; threads of each system: {found['threads']}. Other work shared it, so "

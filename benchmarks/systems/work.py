@@ -69,14 +69,15 @@ def predict(system: System, images: Images, place: Place) -> None:
     images.to.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **{name: str(place.threads) for name in THREAD_LIMITS}}
     module = "lungseg_monai.cli" if system.segment is not None else "lungseg_monai.reproduce.child"
+    journal = images.to / ("segment.json" if system.segment is not None else "predictions/predictions.json")
+    before = journal.stat().st_mtime_ns if journal.is_file() else None
     log = images.to / "predict.log"
     with log.open("wb") as stream:
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False,
         )  # fmt: skip
-    journal = images.to / ("segment.json" if system.segment is not None else "predictions/predictions.json")
-    if not journal.is_file():
+    if not journal.is_file() or journal.stat().st_mtime_ns == before:  # it did not come as far as that
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise Failed(f"prediction ended with code {done.returncode}: {' / '.join(lines[-3:]) or 'it said nothing'}")
 

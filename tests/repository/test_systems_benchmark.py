@@ -139,7 +139,9 @@ def test_one_system_that_fails_costs_no_other_and_the_rest_is_kept(tmp_path, pre
     assert found["systems"]["nodules"]["failed"] == "no weights | no masks"
     assert found["systems"]["gao"]["seconds"] == {"P2": 2.5, "P3": 2.5}
     assert any("nodules" in line and "failed" in line for line in said)
-    text = page.page(found, [GAO, NODULES], "python -m benchmarks.systems")
+    late = System("late", "ct_lung_unet2d", "lungs", numbers=GAO.numbers)
+    text = page.page(found, [GAO, NODULES, late], "python -m benchmarks.systems")
+    assert "Not measured: `late`." in text
     parameters = count_parameters(GAO.bundle, GAO.numbers)
     assert f"| `gao` | {parameters:,} | 2 | 1.000 | 1.000 | 1.000 | 0.0 | 0 | 2 (3) | 2.5 |" in text
     assert "failed: no weights / no masks" in text
@@ -149,6 +151,14 @@ def test_one_system_that_fails_costs_no_other_and_the_rest_is_kept(tmp_path, pre
     assert again["systems"]["gao"] == found["systems"]["gao"]
     (prepared / "datalist.json").write_text((prepared / "datalist.json").read_text() + "\n")
     assert list(compare.compare([NODULES], place, None, 1, said.append)["systems"]) == ["nodules"]
+
+
+def test_masks_of_before_do_not_pass_for_those_of_a_prediction_that_failed(tmp_path, prepared, monkeypatch):
+    images = work.Images([prepared / "P2" / "image.nii.gz"], tmp_path / "made")
+    predicted(images.to, {"P2": lungs_of(prepared, "P2")}, {"lungs": ["lung_left", "lung_right"]})
+    monkeypatch.setattr(work.subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 3))
+    with pytest.raises(Failed, match="code 3: it said nothing"):
+        work.predict(GAO, images, Place(prepared, prepared, tmp_path))
 
 
 def bundle_command(arguments):
