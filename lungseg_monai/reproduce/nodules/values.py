@@ -13,7 +13,7 @@ from lungseg_monai.reproduce.nodules.regions import Region
 if TYPE_CHECKING:
     from torch import nn
 
-CROP = 64  # pixels of the square around a region that the encoder sees: 2 x 2 of them are left at its end
+CROP = 64  # pixels of the square in which the encoder sees a region: 2 x 2 of them are left at its end
 SETS = {"handcrafted": "PHOG, GLCM, LBP", "deep": "the encoder's", "joined": "half of the handcrafted, and the deep"}
 
 
@@ -30,7 +30,10 @@ def feature_sets(regions: Sequence[Region], network: "nn.Module", seed: int) -> 
 
 
 def crop_around(region: Region, side: int = CROP) -> NDArray[np.float32]:
-    """(side, side) of the region's slice around its centre; air, 0, beyond the slice."""
+    """(side, side) of the slice around the region's centre; all that is not of the region is air, 0.
+
+    As the paper, which classifies the nodule that was cut out.
+    """
     row, column = region.centre
-    padded = np.pad(region.image, side // 2)
+    padded = np.pad(np.where(region.mask, region.image, np.float32(0)), side // 2)
     return padded[row : row + side, column : column + side]
