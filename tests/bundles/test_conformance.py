@@ -1,6 +1,8 @@
-"""Laws for every folder under bundles/: MONAI's own checks, the same keys in the same order, no Python."""
+"""Laws for every folder under bundles/: MONAI's own checks, the same keys in the same order, no Python; it runs."""
 
+import csv
 import json
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from pydoc import locate
@@ -13,6 +15,9 @@ from monai.bundle.config_item import ComponentLocator
 from prepared import make_prepared
 from prepared_pictures import make_prepared_pictures
 from workflows import TINY, workflow
+
+from lungseg_monai import networks
+from lungseg_monai.slices import plain
 
 BUNDLES = sorted((Path(__file__).parents[2] / "bundles").iterdir())
 SCHEMA = Path(__file__).with_name("meta_schema.json")
@@ -95,6 +100,17 @@ def test_settings_have_the_same_numbers_and_each_can_be_set(bundle):
         assert train[name] == f"$@numbers['{name}']"
 
 
+def test_training_and_inference_agree_on_network_spacing_and_window(bundle):
+    train, inference = config(bundle, "train.yaml"), config(bundle, "inference.yaml")
+    assert inference["network_def"] == train["network_def"]
+    assert inference.get("divisible_by") == train.get("divisible_by")
+    given = inference.get("trained", {}).get("default", inference)  # where no checkpoint tells
+    numbers = train["settings"]["recommended"]
+    shared = {name for name in numbers if name in given}
+    assert {name: given[name] for name in shared} == {name: numbers[name] for name in shared}
+    assert shared & {"spatial_size", "spacing_mm"} and shared & {"window_hu", "steps"}
+
+
 def test_configs_name_only_code_that_is_installed(bundle):
     def targets(node):
         if isinstance(node, dict):
@@ -159,6 +175,12 @@ def test_the_network_takes_and_gives_what_metadata_says(bundle, name, monkeypatc
     )
 
 
+def test_its_network_is_one_that_tests_of_networks_export_to_onnx(bundle):
+    """(test_networks.py each of networks.__all__, test_tumor_networks.py the tumour networks.)"""
+    target = config(bundle, "train.yaml")["network_def"]["_target_"]
+    assert target.rpartition(".")[2] in networks.__all__ or target == "lungseg_monai.networks.tumor.tumor_network"
+
+
 def test_a_checkpoint_becomes_torchscript(bundle, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     made = workflow(bundle.name, "inference.yaml", kind="infer", output_dir=str(tmp_path), **SMALL[bundle.name])
@@ -175,3 +197,70 @@ def test_a_checkpoint_becomes_torchscript(bundle, monkeypatch, tmp_path):
     )
     x = torch.rand(SHAPE[bundle.name])
     torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts").eval()(x), network(x))
+
+
+@dataclass
+class Run:
+    """A bundle trained for an epoch, and the options that make it tiny."""
+
+    bundle: str
+    folder: Path
+    data: dict[str, object]
+    network: torch.nn.Module
+
+    def workflow(self, *configs, kind="train", **options):
+        return workflow(
+            self.bundle, *configs, kind=kind, output_dir=str(self.folder), device="cpu", **self.data, **options
+        )
+
+
+@pytest.fixture(scope="module", params=sorted({*CT_SLICES, *RADIOGRAPHS}))
+def run(request, prepared, prepared_pictures, tmp_path_factory):
+    """(ct_lungs and the tumour bundle learn from other things: test_training_lungs.py, test_training_tumors.py.)"""
+    name = request.param
+    data = {"dataset_dir": prepared_pictures if name in RADIOGRAPHS else prepared}
+    options = {**SMALL[name], "spatial_size": [64, 32], "epochs": 1}
+    if name == NODULE:
+        options["labels"] = {"nodule": ["lung_left"]}
+    folder = tmp_path_factory.mktemp(name)
+    made = workflow(name, "train.yaml", device="cpu", output_dir=str(folder), **data, **options)
+    made.run()
+    made.finalize()
+    return Run(name, folder, data, made.network_def.eval())
+
+
+def test_one_epoch_leaves_what_a_run_leaves(run):
+    with (run.folder / "curves.csv").open(newline="") as stream:
+        rows = {row["split"]: row for row in csv.DictReader(stream)}
+    assert all(0 < float(rows[split]["loss"]) < 10 for split in ("training", "validation"))
+    assert json.loads((run.folder / "run.json").read_text())["status"] == "done"
+    assert {path.name for path in (run.folder / "checkpoints").iterdir()} == {"best.pt", "last.pt"}
+
+
+def test_its_epoch_is_scored_again_as_it_was(run):
+    numbers = torch.load(run.folder / "checkpoints" / "best.pt", weights_only=True)["numbers"]
+    made = run.workflow("train.yaml", "evaluate.yaml", section="validation", **numbers)
+    made.run()
+    made.finalize()
+    with (run.folder / "curves.csv").open(newline="") as stream:
+        (told,) = [row for row in csv.DictReader(stream) if row["split"] == "validation"]
+    found = json.loads((run.folder / "evaluation_validation.json").read_text())
+    assert {name: found[name] for name in ("loss", "dice")} == pytest.approx(
+        {name: float(told[name]) for name in ("loss", "dice")}, rel=1e-4, abs=1e-6
+    )
+
+
+def test_inference_has_the_network_spacing_and_window_of_the_training(run):
+    """What it was trained with, not what the files say; and it predicts each case of a section."""
+    made = run.workflow("inference.yaml", kind="infer", sections=["validation"])
+    trained = run.workflow("train.yaml", resume=True, epochs=2)
+    image = plain(made.parser.get_parsed_content("dataset")[0]["image"])
+    data = trained.parser.get_parsed_content("validate#dataset")  # of slices, or the one picture
+    seen = torch.stack([data[index]["image"] for index in range(len(data))], dim=-1).reshape(image.shape)
+    torch.testing.assert_close(seen, image, rtol=0, atol=1e-3)  # pictures are held in 16 bits
+    made.run()
+    made.finalize()
+    journal = json.loads((run.folder / "predictions" / "predictions.json").read_text())
+    assert journal["cases"] and not journal["refused"]
+    weights = made.network_def.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in run.network.state_dict().items())
