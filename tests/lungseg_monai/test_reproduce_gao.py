@@ -140,6 +140,7 @@ def test_a_models_folder_is_a_run_with_its_report(prepared, tmp_path, fakes, mon
     page = (out / "tables.html").read_text()
     assert page.count("data:image/png;base64,") == 2 and "Figure 3: losses and accuracies for 4 epochs" in page
     assert "<script" not in page and str(tmp_path) not in page
+    assert '<td class="paper words">“a downward trend”</td>' in page
     (baseline,) = (out / "models").glob("baseline-*")
     assert f"models/{baseline.name}/report.html" in page
     report = (baseline / "report.html").read_text()

@@ -22,7 +22,7 @@ def papers_words(done: Reproduction, made: Made, longer: Made | None) -> Grid:
     rows += _of_curves(longer, "section 3.2.1, Figure 3") if longer is not None and longer.scores else []
     rows += _of_slices(scores)
     rows.append(("training time, section 3.1", "about 7 min on a Tesla T4, up to 2 h on a CPU", span(made.training_s)))
-    columns = [Column("", "of", "of"), Column("", "the paper", "paper"), Column("", "here, baseline", "masks")]
+    columns = [Column("", "of", "of"), Column("", "the paper", "paper_words"), Column("", "here, baseline", "masks")]
     return Grid("words", "What the paper says", columns, [list(row) for row in rows], list(NOTES))
 
 
