@@ -39,6 +39,7 @@ OTHER = {  # what stands in a bundle in the place of a key
     TUMOR: {"amp": ["amp", "precision", "threads"], "cache_gb": ["cache_gb", "cache_dir"]},
     **{name: {"amp": ["amp", "threads"]} for name in RADIOGRAPHS},
     "ct_lung_resnet50_unet": {"pretrained": ["pretrained", "encoder_weights"]},
+    "cxr_lung_resnet50_unet": {"pretrained": ["pretrained", "encoder_weights"], "amp": ["amp", "threads"]},
 }
 SMALL = {
     **{name: {"width": 2} for name in CT_SLICES},
@@ -227,6 +228,22 @@ def run(request, prepared, prepared_pictures, tmp_path_factory):
     made.run()
     made.finalize()
     return Run(name, folder, data, made.network_def.eval())
+
+
+@pytest.mark.parametrize("name", ["ct_lung_resnet50_unet", "cxr_lung_resnet50_unet"])
+def test_encoder_weights_are_put_in_before_training(name, tmp_path):
+    other = networks.ResNet50UNet(width=2).encoder
+    torch.save(other.state_dict(), tmp_path / "resnet50.pth")
+    made = workflow(
+        name,
+        "train.yaml",
+        width=2,
+        device="cpu",
+        output_dir=str(tmp_path),
+        encoder_weights=str(tmp_path / "resnet50.pth"),
+    )
+    made.parser.get_parsed_content("run#1")
+    torch.testing.assert_close(made.network_def.encoder.state_dict(), other.state_dict(), rtol=0, atol=0)
 
 
 def test_one_epoch_leaves_what_a_run_leaves(run):
