@@ -18,10 +18,10 @@ import torch
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.lung_box import Box, lung_box, scaled_box
 from lungseg_monai.networks.trained import network_of
 from lungseg_monai.segment.backends import open_backend
-from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.synthesis import SceneOptions, make_scene
 from lungseg_monai.training.checkpoints import read_checkpoint, save_checkpoint
 from lungseg_monai.training.export_tumor import small, write_onnx

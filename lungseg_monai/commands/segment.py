@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.commands.places import add_cache, out_of, place, source_of
 from data_prep.terminal import PARTLY, add_command, complain, progress, tell
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import UsageError
+from lungseg_monai.segment.shares import processes_for
 
 if TYPE_CHECKING:
     from lungseg_monai.segment.cases import InputOptions
@@ -131,7 +133,11 @@ def _add_tumors(group: Any) -> None:
 
 def _add_work(group: Any) -> None:
     group.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes, each with its share of the cores (default 1)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="processes, each with its share of the cores (default: of CT lungs, from three cases on, one less than "
+        "there are cores, 4 at most, if memory has 2 GB for each; else 1)",
     )
     group.add_argument(
         "--memory-gb", "--max-ram", type=float, metavar="GB", help="memory that one process may take (Linux)"
@@ -175,18 +181,26 @@ def _weights(text: str) -> Path:
     return Path(text)
 
 
-def _limit_threads(arguments: argparse.Namespace) -> None:
+def _jobs(arguments: argparse.Namespace) -> int:
+    if arguments.jobs is not None:
+        return int(arguments.jobs)
+    if arguments.memory_gb is not None or arguments.threads is not None:
+        return 1
+    return processes_for(arguments.inputs, arguments.model, arguments.device)
+
+
+def _limit_threads(jobs: int, threads: int | None) -> None:
     """Give each process its share of the cores. Before NumPy is imported; what the user has set stays."""
-    jobs, threads = arguments.jobs, arguments.threads
     if threads is None and jobs > 1:
-        threads = max(1, (os.cpu_count() or 1) // jobs)
+        threads = max(1, cores() // jobs)
     if threads is not None and threads > 0:
         for name in THREAD_LIMITS:
             os.environ.setdefault(name, str(threads))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _limit_threads(arguments)
+    jobs = _jobs(arguments)
+    _limit_threads(jobs, arguments.threads)
     settings, choice = _settings(arguments), _choice(arguments)
     from lungseg_monai.segment.heap import keep_freed_memory
 
@@ -200,7 +214,7 @@ def run(arguments: argparse.Namespace) -> int:
             out,
             settings,
             choice=choice,
-            jobs=arguments.jobs,
+            jobs=jobs,
             memory_gb=arguments.memory_gb,
             report=arguments.report,
             progress=progress(arguments),

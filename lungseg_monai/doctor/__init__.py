@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lungseg_monai.cores_and_memory import memory
 from lungseg_monai.doctor import machine, models, packages
 from lungseg_monai.doctor.selftest import self_test
 
@@ -23,7 +24,7 @@ def examine(*, deep: bool = False, test: bool = False) -> dict[str, Any]:
         "optional": packages.optional(),
         "system": machine.system(),
         "cpu": machine.cpu(),
-        "memory": machine.memory(),
+        "memory": memory(),
         "disk": machine.disks(),
         "devices": machine.devices(deep),
         "backends": models.backends(),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg_monai.segment.backends.devices import cores
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.segment.bits import Bits, labels_of, levels_of, levels_spread
 from lungseg_monai.segment.holes import fill_small_holes
 from lungseg_monai.segment.options import DEFAULTS, LungOptions

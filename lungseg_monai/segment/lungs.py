@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.stages import Stages
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import ModelError, UsageError
 from lungseg_monai.segment.back import Box, labels_on_image, probability_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
-from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.segment.body import body_box, body_of
 from lungseg_monai.segment.grid import View, image_box, to_image_grid, to_network_grid
 from lungseg_monai.segment.image import Image

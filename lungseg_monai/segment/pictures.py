@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.stages import Stages
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import ConfigError, ModelError, UsageError
 from lungseg_monai.pictures.resize import resize
 from lungseg_monai.pictures.sides import NAMES
 from lungseg_monai.pictures.steps import Steps, prepare, steps_of
 from lungseg_monai.postprocessing_cxr import ANATOMICAL, CONVENTIONS, CxrRules, cxr_rules_from, lung_mask_on_image
 from lungseg_monai.segment.backends import Backend, open_backend
-from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.segment.radiographs.certainty import confidence_of, nearest_of, owners_of
 from lungseg_monai.segment.radiographs.polarity import UNSURE, Seen, inverted, truly_inverted
 from lungseg_monai.segment.result import Flag, Segmentation

@@ -1,6 +1,5 @@
 """INPUTs -> masks, many cases, each put in place when whole: what `lungseg segment` does."""
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from data_prep.output import writing
 from data_prep.progress import Progress, silent
 from data_prep.report import printable
 from data_prep.stages import Stages
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import LungsegError, UsageError
 from lungseg_monai.segment.cases import Case, Cases, InputOptions
 from lungseg_monai.segment.inputs import expanded, fitted, found_cases
@@ -163,11 +163,6 @@ def _steps(
     jobs = min(jobs, len(cases))
     share = settings.threads or max(1, cores() // jobs)
     yield from in_processes(cases, replace(settings, threads=share), out, jobs, memory_gb)
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _refuse_nonsense(inputs: Sequence[Path], out: Path, jobs: int) -> None:

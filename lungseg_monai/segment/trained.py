@@ -4,9 +4,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import LungsegError, ModelError, UsageError
 from lungseg_monai.segment.backends import DEVICES, Backend
-from lungseg_monai.segment.backends.devices import cores, has_cuda
+from lungseg_monai.segment.backends.devices import has_cuda
 
 BEST = Path("checkpoints") / "best.pt"
 

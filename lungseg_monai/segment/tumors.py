@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.stages import Stages
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import ConfigError, ModelError, UsageError
 from lungseg_monai.inplane import resize_linear
 from lungseg_monai.lung_box import Box, lung_box, scaled_box
@@ -16,7 +17,6 @@ from lungseg_monai.memory_use import room_bytes
 from lungseg_monai.postprocessing import TumorRules, mask_on_image
 from lungseg_monai.segment import models
 from lungseg_monai.segment.backends import Backend, open_backend
-from lungseg_monai.segment.backends.devices import cores
 from lungseg_monai.segment.backends.weights import TABLE, table_of
 from lungseg_monai.segment.image import Image
 from lungseg_monai.segment.phantom_only import refuse_patients

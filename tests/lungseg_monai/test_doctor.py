@@ -12,6 +12,7 @@ from segment_factory import FakeModel, chest_hu, chest_labels
 
 from lungseg_monai import bundle as bundles
 from lungseg_monai.cli import main
+from lungseg_monai.cores_and_memory import memory
 from lungseg_monai.doctor import examine, machine, models, packages, selftest, without_home
 from lungseg_monai.errors import ModelError
 from lungseg_monai.segment import backends
@@ -148,20 +149,21 @@ def test_memory_is_what_the_tightest_limit_leaves(tmp_path, monkeypatch):
     meminfo.write_text("MemTotal:  8000 kB\nMemFree:  1 kB\nMemAvailable:  6000 kB\n")
     groups = tmp_path / "groups"
     groups.mkdir()
-    free = machine.memory(meminfo, groups)
+    free = memory(meminfo, groups)
     assert free == {"total_bytes": 8000 * 1024, "limit_bytes": None, "free_bytes": 6000 * 1024}
     (groups / "memory.max").write_text("max\n")
     (groups / "memory.current").write_text("5\n")
-    assert machine.memory(meminfo, groups) == free
+    assert memory(meminfo, groups) == free
     (groups / "memory.max").write_text(f"{4000 * 1024}\n")
     (groups / "memory.current").write_text(f"{3000 * 1024}\n")
-    assert machine.memory(meminfo, groups) == free | {"limit_bytes": 4000 * 1024, "free_bytes": 1000 * 1024}
-    unknown = machine.memory(tmp_path / "nothing", tmp_path / "none")
+    assert memory(meminfo, groups) == free | {"limit_bytes": 4000 * 1024, "free_bytes": 1000 * 1024}
+    unknown = memory(tmp_path / "nothing", tmp_path / "none")
     assert set(unknown.values()) == {None}
 
 
 def test_little_memory_and_disk_are_warnings(bundle, monkeypatch):
-    monkeypatch.setattr(machine, "memory", lambda: {"total_bytes": 2**31, "limit_bytes": None, "free_bytes": 2**29})
+    little = {"total_bytes": 2**31, "limit_bytes": None, "free_bytes": 2**29}
+    monkeypatch.setattr("lungseg_monai.doctor.memory", lambda: little)
     monkeypatch.setattr(machine, "disks", lambda: [{"what": "current folder", "free_bytes": 2**20, "writable": True}])
     found = examine()
     assert not found["problems"] and len(found["warnings"]) >= 2

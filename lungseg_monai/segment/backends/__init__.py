@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg_monai.cores_and_memory import cores
 from lungseg_monai.errors import ModelError, UsageError
-from lungseg_monai.segment.backends.devices import cores, has_cuda
+from lungseg_monai.segment.backends.devices import has_cuda
 from lungseg_monai.segment.backends.weights import check_weights
 
 Floats = NDArray[np.float32]

@@ -10,13 +10,6 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # of /proc/cpuinfo: x86, x86, 
 CPU_ONLY = "+cpu"  # at the end of the version of PyTorch's small wheels
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def has_cuda() -> bool:
     """Whether an NVIDIA GPU and a torch that may be able to use it are there; torch itself has the last word."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or find_spec("torch") is None:
