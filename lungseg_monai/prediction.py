@@ -46,9 +46,10 @@ def cases_to_predict(
     if fold is not None and lists.split.get("folds"):
         lists = select_cases(dataset_dir or "", labels=None, needed=(), fold=fold)
     cases = lists.section(*wanted)
-    if not cases:
-        raise NothingToDoError(f"{dataset_dir} has no case in {', '.join(wanted)}: see its datalist.json")
     left_out = [entry for entry in lists.left_out if entry["section"] in wanted]
+    if not cases:
+        why = "; ".join(f"{one['case_id']}: {one['reason']}" for one in left_out[:3]) or "see its datalist.json"
+        raise NothingToDoError(f"{dataset_dir} has no case in {', '.join(wanted)}: {why}")
     return CaseLists(cases, left_out, lists.split, lists.folder)
 
 

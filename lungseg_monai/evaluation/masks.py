@@ -14,7 +14,7 @@ from lungseg_monai.evaluation.metrics import BoolArray
 NIFTI = (".nii.gz", ".nii")
 SUFFIXES = (*NIFTI, ".seg.nrrd", ".nrrd", ".mha")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
-NO_MASKS = {"image", "overlay", "probability", "preview"}  # pictures that stand beside masks
+NO_MASKS = {"image", "overlay", "probability", "preview", "uncertainty"}  # pictures that stand beside masks
 WANTED = "a name that ends in .nii.gz, .nii, .nrrd or .mha is wanted, or for X-rays .png, .jpg, .bmp, .tif or .gif"
 AFFINE_TOLERANCE = 1e-3  # of each of the affine's elements
 

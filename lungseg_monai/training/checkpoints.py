@@ -19,6 +19,7 @@ from torch import nn
 
 from lungseg_monai.errors import CheckpointError, DatasetError
 from lungseg_monai.io import atomic_file
+from lungseg_monai.training.epochs import has_validated
 from lungseg_monai.training.processes import is_main
 
 PARTIAL = ".partial-"  # how atomic_file names what is not whole yet
@@ -77,7 +78,7 @@ class KeepCheckpoints:
 
     def __call__(self, engine: Engine) -> None:
         score = epoch_score(engine, self.validator, self.by)
-        improved = self.best["score"] is None or score > self.best["score"]
+        improved = score is not None and (self.best["score"] is None or score > self.best["score"])
         if improved:
             self.best.update(score=score, epoch=engine.state.epoch)
         if not is_main():
@@ -105,10 +106,15 @@ class KeepCheckpoints:
         self.best.update(state)
 
 
-def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float:
-    """What an epoch is judged by, larger is better: the validator's `by`, or the training loss; losses negated."""
+def epoch_score(engine: Engine, validator: Engine | None, by: str = "dice") -> float | None:
+    """What an epoch is judged by, larger is better: the validator's `by`, or the training loss; losses negated.
+
+    None for an epoch that was not validated (val_interval above 1).
+    """
     if validator is None:
         return -float(engine.state.metrics["loss"])
+    if not has_validated(engine, validator):
+        return None
     if by == "loss":
         return -float(validator.state.metrics["loss"])
     score = float(validator.state.metrics[by])

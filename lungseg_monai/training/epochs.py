@@ -91,7 +91,7 @@ class Curves:
     def finish(self, engine: Engine) -> None:
         seconds = time.perf_counter() - self.started
         self._add(engine.state.epoch, "training", engine.state.metrics, seconds)
-        if self.validator is not None:
+        if self.validator is not None and has_validated(engine, self.validator):
             self._add(engine.state.epoch, "validation", self.validator.state.metrics, None)
         if is_main():
             write_curves(self.path, self.rows, (*COLUMNS, *self.more))
@@ -101,6 +101,11 @@ class Curves:
         row |= {name: f"{metrics[name]:.6g}" if name in metrics else "" for name in self.more}
         row |= {"learning_rate": f"{self.learning_rate:.6g}", "seconds": "" if seconds is None else f"{seconds:.3f}"}
         self.rows.append({"epoch": epoch, "split": split, **row})
+
+
+def has_validated(trainer: Engine, validator: Engine) -> bool:
+    """Whether the trainer's epoch is the one that was validated last; with val_interval 2 every other is not."""
+    return bool(validator.state.epoch == trainer.state.epoch)
 
 
 class EpochLine:
@@ -119,7 +124,7 @@ class EpochLine:
         pace = (now - self.began[1]) / (state.epoch - self.began[0])
         left = pace * (state.max_epochs - state.epoch)
         parts = [f"epoch {state.epoch}/{state.max_epochs}", _told(state.metrics)]
-        if self.validator is not None:
+        if self.validator is not None and has_validated(engine, self.validator):
             parts.append(f"validation {_told(self.validator.state.metrics)}")
         parts.append(f"{pace:.1f} s an epoch, {duration(left)} left")
         if is_main():

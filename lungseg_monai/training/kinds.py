@@ -71,7 +71,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("seed", "num_workers", "keep_largest"), FROM_0),
     **dict.fromkeys(("learning_rate", "cache_gb", "clip_gradients", "air_weight", "border_weight"), ABOVE_0),
     "spacing_mm": ABOVE_0,
-    **dict.fromkeys(("rate_decay", "l1", "l2"), NOT_BELOW_0),
+    **dict.fromkeys(("rate_decay", "l1", "l2", "least_mm3"), NOT_BELOW_0),
     "augmentations": some_of(SLICE_CHANGES),
     **dict.fromkeys(("alpha", "empty_slices", "warmup", "threshold", "norm_momentum"), SHARE),
     "dropout": or_null(SHARE),

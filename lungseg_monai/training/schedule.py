@@ -71,7 +71,10 @@ class StepRates:
 
     def epoch(self, engine: Engine) -> None:
         before = self.rates.optimizer.param_groups[0]["lr"]
-        self.rates.step(epoch_score(engine, self.validator, self.by))
+        score = epoch_score(engine, self.validator, self.by)
+        if score is None:
+            return
+        self.rates.step(score)
         after = self.rates.optimizer.param_groups[0]["lr"]
         if after < before and is_main():
             log.info("No better epoch for a while: the learning rate goes from %.3g to %.3g", before, after)

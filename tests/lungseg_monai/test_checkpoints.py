@@ -39,7 +39,12 @@ def test_best_is_the_highest_validation_dice_and_a_blank_one_never_wins(tmp_path
     validator = Engine(lambda engine, batch: None)
     _, keeper = keep(tmp_path, validator)
     scores = iter([float("nan"), 0.2, float("nan"), 0.1])
-    engine = Engine(lambda engine, batch: validator.state.metrics.update(dice=next(scores)))
+
+    def validate(engine, batch):
+        validator.state.metrics.update(dice=next(scores))
+        validator.state.epoch = engine.state.epoch  # as MONAI's Evaluator does
+
+    engine = Engine(validate)
     keeper.attach(engine)
     engine.run([0], max_epochs=4)
     assert keeper.best == {"score": 0.2, "epoch": 2, "by": "validation dice"}
@@ -55,6 +60,7 @@ def test_a_validation_that_dice_can_not_judge_is_refused_before_the_first_epoch(
     assert not list(tmp_path.iterdir())
     dataset.has_label[1] = True
     validator.state.metrics = {"dice": 0.4}
+    validator.state.epoch = 1
     run(keeper, [0.5])
 
 

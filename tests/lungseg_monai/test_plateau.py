@@ -27,6 +27,7 @@ def run(scores, rates, batches=2, stop=None, validate=True):
 
     def measure(engine):
         judged.state.metrics[name] = scores[engine.state.epoch - 1]
+        judged.state.epoch = engine.state.epoch  # as MONAI's Evaluator does
 
     engine.add_event_handler("EPOCH_COMPLETED", measure)
     StepRates(rates, validator if validate else None).attach(engine)
@@ -129,9 +130,12 @@ def test_the_validation_loss_is_judged_where_it_chooses_the_best_epoch():
     validator, engine, seen = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None), []
     rates = PlateauRates(adam(), epochs=1)
     losses = [0.5, 0.4, 0.6]
-    engine.add_event_handler(
-        "EPOCH_COMPLETED", lambda e: validator.state.metrics.update(loss=losses[e.state.epoch - 1], dice=0.1)
-    )
+
+    def validate(engine):
+        validator.state.metrics.update(loss=losses[engine.state.epoch - 1], dice=0.1)
+        validator.state.epoch = engine.state.epoch  # as MONAI's Evaluator does
+
+    engine.add_event_handler("EPOCH_COMPLETED", validate)
     StepRates(rates, validator, by="loss").attach(engine)
     engine.add_event_handler("EPOCH_COMPLETED", lambda e: seen.append(rates.optimizer.param_groups[0]["lr"]))
     engine.run([0], max_epochs=3)

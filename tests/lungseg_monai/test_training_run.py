@@ -90,6 +90,12 @@ def test_another_seed_is_another_run(straight, prepared, tmp_path):
     assert not torch.equal(*weights)
 
 
+def test_validating_every_other_epoch_judges_those_alone(prepared, tmp_path):
+    run = train(NAME, prepared, tmp_path / "run", **LIVELY, val_interval=2)
+    assert [row["epoch"] for row in curves(run) if row["split"] == "validation"] == ["2", "4"]
+    assert read_checkpoint(run / "checkpoints" / "best.pt")["best"]["epoch"] in (2, 4)
+
+
 def test_no_validation_list_keeps_the_smallest_training_loss_and_says_so(tmp_path, caplog):
     caplog.set_level("INFO", logger="lungseg_monai")
     folder = make_prepared(tmp_path / "prepared", split_sections={"training": [0, 1]})
