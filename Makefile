@@ -24,7 +24,7 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a few minutes the first time)"
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	@$(PIP) -e ".[train,segment,azure,http,dask,test,peers,dev]"
+	@$(PIP) -e ".[train,segment,azure,http,dask,tracking,test,peers,dev]"
 	@touch $(INSTALLED)
 
 demo: setup
