@@ -12,15 +12,19 @@ LUNGS = "lungseg_monai.segment.lungs.LungModel"
 LEAST_CASES = 3  # of fewer, opening the model more than once costs what it gains
 MOST = 4
 BYTES_EACH = 2 * 2**30  # 0.8 GB at 512x512x200, 1.9 GB at 2000 slices
+GPU = Path("/dev/nvidia0")
 IMAGES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".zip")
 
 
 def processes_for(inputs: Sequence[Path | str], model: str, device: str) -> int:
-    """At most so many processes for `inputs`, by the names in them alone; 1 for one case, a GPU or another model.
+    """At most so many processes for `inputs`, by the names in them alone; 1 for one case, another model, or a GPU,
+    which one process fills.
 
     One process less than there are cores: each has steps that take one core, and the network shares the rest.
     """
-    if device not in ("auto", "cpu") or not _at_least(LEAST_CASES, _places(inputs)) or not _gains(model):
+    if device != "cpu" and (device != "auto" or GPU.exists()):
+        return 1
+    if not _at_least(LEAST_CASES, _places(inputs)) or not _gains(model):
         return 1
     return max(1, min(MOST, cores() - 1, _room() // BYTES_EACH))
 

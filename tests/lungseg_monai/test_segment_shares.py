@@ -1,5 +1,7 @@
 """How many processes a cohort takes where nobody said."""
 
+from pathlib import Path
+
 import pytest
 
 from lungseg_monai.segment import shares
@@ -11,6 +13,7 @@ GB = 2**30
 def four_cores(monkeypatch):
     monkeypatch.setattr(shares, "cores", lambda: 4)
     monkeypatch.setattr(shares, "memory", lambda: {"free_bytes": 16 * GB})
+    monkeypatch.setattr(shares, "GPU", Path("no GPU"))
 
 
 def cohort(folder, names, *, folders=True):
@@ -40,12 +43,16 @@ def test_memory_bounds_it(tmp_path, monkeypatch, free, wanted):
     assert shares.processes_for([cohort(tmp_path / "in", "abcdef")], "ct_lungs", "auto") == wanted
 
 
-def test_one_case_one_gpu_and_other_models_take_one(tmp_path):
+def test_one_case_one_gpu_and_other_models_take_one(tmp_path, monkeypatch):
     folder = cohort(tmp_path / "in", "abc")
     slices = cohort(tmp_path / "dicom", map(str, range(200)), folders=False)
     assert shares.processes_for([slices], "ct_lungs", "auto") == 1
     assert shares.processes_for([cohort(tmp_path / "two", "ab")], "ct_lungs", "auto") == 1
     assert shares.processes_for([tmp_path / "nothing"], "ct_lungs", "auto") == 1
     assert shares.processes_for([folder], "ct_lungs", "cuda") == 1
+    monkeypatch.setattr(shares, "GPU", tmp_path)
+    assert shares.processes_for([folder], "ct_lungs", "auto") == 1
+    assert shares.processes_for([folder], "ct_lungs", "cpu") == 3
+    monkeypatch.setattr(shares, "GPU", tmp_path / "none")
     for model in ("cxr_lung_unet", "ct_tumor_recurrent_denseunet", "ct_lung_unet2d", "no_such_bundle"):
         assert shares.processes_for([folder], model, "auto") == 1
