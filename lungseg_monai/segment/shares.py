@@ -17,10 +17,10 @@ IMAGES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".zip")
 
 
 def processes_for(inputs: Sequence[Path | str], model: str, device: str) -> int:
-    """At most so many processes for `inputs`, by the names in them alone; 1 for one case, another model, or a GPU,
-    which one process fills.
+    """At most so many processes for `inputs`, by the names in them alone; 1 for one case or another model.
 
-    One process less than there are cores: each has steps that take one core, and the network shares the rest.
+    One process less than there are cores: each has steps that take one core, and the network shares the rest. A GPU is
+    filled by one process.
     """
     if device != "cpu" and (device != "auto" or GPU.exists()):
         return 1
